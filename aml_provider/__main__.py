@@ -1,10 +1,13 @@
-"""``python -m aml_provider``: the commands of ``airflow azureml``, also before Airflow 3.2."""
+# PYTHON_ARGCOMPLETE_OK
+"""``airflow-azureml`` and ``python -m aml_provider``: the commands of ``airflow azureml``, also before Airflow 3.2."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,15 +15,34 @@ if TYPE_CHECKING:
 
     from airflow.cli.cli_config import ActionCommand, GroupCommand
 
+# The console script of this package.
+_SCRIPT = "airflow-azureml"
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Carry out one command.
 
     Raises:
-        SystemExit: The command failed (exit code 1), or its arguments were wrong (2).
+        SystemExit: The command failed (exit code 1), its arguments were wrong (2), or its output is not read (141).
     """
-    options = build_parser().parse_args(arguments)
-    options.func(options)
+    parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:
+        # A shell wants to know how the line can continue. Airflow itself needs this package.
+        import argcomplete  # noqa: PLC0415
+
+        argcomplete.autocomplete(parser)
+    try:
+        options = parser.parse_args(arguments)
+        options.func(options)
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    """Write the help, which argparse leaves in the buffer. Python's own attempt, at its end, would show a traceback."""
+    from aml_provider.cli.terminal import write  # noqa: PLC0415 - slower than what a completion needs
+
+    write(sys.stdout, "")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,9 +52,15 @@ def build_parser() -> argparse.ArgumentParser:
         from aml_provider.cli.definition import get_azureml_cli_commands  # noqa: PLC0415
 
     (group,) = get_azureml_cli_commands()
-    parser = argparse.ArgumentParser(prog="python -m aml_provider", description=group.help)
+    parser = argparse.ArgumentParser(prog=_program(), description=group.help)
     _add_commands(parser, group.subcommands)
     return parser
+
+
+def _program() -> str:
+    """How this process was started."""
+    name = Path(sys.argv[0]).name
+    return name if name == _SCRIPT else "python -m aml_provider"
 
 
 def _add_commands(parser: argparse.ArgumentParser, commands: Iterable[ActionCommand | GroupCommand]) -> None:

@@ -72,6 +72,17 @@ _AS_DAG = Arg(
     action="store_true",
 )
 _STEP = Arg(("--step",), help="Only this step (name or run id)")
+_POLL_INTERVAL = Arg(("--poll-interval",), help="Seconds between two polls (default: 5)", type=seconds, default=5.0)
+_TIMEOUT = Arg(("--timeout",), help="Seconds after which to stop; the run continues", type=seconds)
+_FOLLOWING = (
+    Arg(("-f", "--follow"), help="Continue to print what is new, until the run ends", action="store_true"),
+    Arg(("--poll-interval",), help="With --follow: seconds between two polls (default: 5)", type=seconds, default=5.0),
+    Arg(("--timeout",), help="With --follow: seconds after which to stop; the run continues", type=seconds),
+)
+_WATCH = (
+    "On a terminal, the steps are shown with their statuses and durations; elsewhere, each change is a line. Ctrl-C "
+    "stops the command and not the run. Exit codes: 0 finished, 3 failed, 4 cancelled, 5 still active after --timeout."
+)
 _LIMIT = Arg(("--limit",), help="At most N runs (default: 25)", type=positive_int(allow_zero=False), default=25)
 _COMPONENT_VERSION = Arg(("--component-version",), help="Version of the component (default: the newest one)")
 _PIPELINE_OPTION = Arg(("--pipeline",), help="Id or name of a published pipeline")
@@ -192,6 +203,16 @@ _RUNS = GroupCommand(
             "Print the full logs of a run's steps",
             _RUN_ID,
             _STEP,
+            *_FOLLOWING,
+        ),
+        _command(
+            "watch",
+            "runs.watch",
+            "Show the steps of a run until it ends; the exit code is 0 only on success",
+            _RUN_ID,
+            _POLL_INTERVAL,
+            _TIMEOUT,
+            description=_WATCH,
         ),
         _command("cancel", "runs.cancel", "Cancel a run and wait up to a minute for its end", _RUN_ID, ARG_YES),
     ),
@@ -244,7 +265,16 @@ _JOBS = GroupCommand(
             description="`runs list --experiment` lists the jobs of one experiment, the newest first.",
         ),
         _command("show", "runs.show", "Show a job, its steps and, if it failed, the reason", _JOB_ID),
-        _command("logs", "runs.logs", "Print the full logs of a job's steps", _JOB_ID, _STEP),
+        _command("logs", "runs.logs", "Print the full logs of a job's steps", _JOB_ID, _STEP, *_FOLLOWING),
+        _command(
+            "watch",
+            "runs.watch",
+            "Show the steps of a job until it ends; the exit code is 0 only on success",
+            _JOB_ID,
+            _POLL_INTERVAL,
+            _TIMEOUT,
+            description=_WATCH,
+        ),
         _command("cancel", "runs.cancel", "Cancel a job and wait up to a minute for its end", _JOB_ID, ARG_YES),
     ),
 )
@@ -272,6 +302,11 @@ _SUBMIT = _command(
     Arg(
         ("--description",),
         help="Description of the run (default: Submitted by the command line)",
+    ),
+    Arg(
+        ("--dry-run",),
+        help="Check everything and print the request that would be sent; submit nothing",
+        action="store_true",
     ),
     Arg(("--wait",), help="Wait until the run ends; the exit code is 0 only on success", action="store_true"),
     Arg(("--poll-interval",), help="With --wait: seconds between two polls (default: 10)", type=seconds, default=10.0),

@@ -8,11 +8,12 @@ import logging
 import os
 import sys
 import traceback
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from airflow.utils.cli import suppress_logs_and_warning
 
 from aml_provider.cli.output import render
+from aml_provider.cli.terminal import write
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.help import CONNECTION_NOT_FOUND, SITE, Helped, text_of, with_address
 from aml_provider.client.text import printable
@@ -37,32 +38,37 @@ class CommandError(Helped):
     Args:
         message: The message for the person.
         answer: An answer that is printed anyway, such as the run that has failed.
+        exit_code: The exit code of the command.
     """
 
-    exit_code = 1
-
-    def __init__(self, message: str, *, answer: Record | Prose | None = None) -> None:
+    def __init__(self, message: str, *, answer: Answer | None = None, exit_code: int = 1) -> None:
         super().__init__(message)
         self.answer = answer
+        self.exit_code = exit_code
 
 
 class UsageError(CommandError):
     """The command's arguments do not fit together."""
 
-    exit_code = 2
+    def __init__(self, message: str) -> None:
+        super().__init__(message, exit_code=2)
 
 
 class Prose(NamedTuple):
     """An answer that is text for people and rows for programs."""
 
-    records: Sequence[Record]
+    records: Record | Sequence[Record]
     text: str
+
+
+#: What a command prints.
+Answer: TypeAlias = "Record | Sequence[Record] | Prose"
+_LiveBody: TypeAlias = "Callable[[Namespace, AzureMLHook, TextIO], Answer | None]"
 
 
 def say(message: str) -> None:
     """Write a message for the person to standard error; programs read standard output."""
-    sys.stderr.write(f"{printable(message.expandtabs(), lines=True)}\n")
-    sys.stderr.flush()
+    write(sys.stderr, f"{printable(message.expandtabs(), lines=True)}\n")
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -73,8 +79,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """
     if yes:
         return
-    sys.stderr.write(f"{printable(question, lines=True)} Proceed? (y/n) ")
-    sys.stderr.flush()
+    write(sys.stderr, f"{printable(question, lines=True)} Proceed? (y/n) ")
     answer = sys.stdin.readline()
     if not answer:
         say("")
@@ -83,20 +88,38 @@ def confirm(question: str, *, yes: bool) -> None:
         raise CommandError("Cancelled; nothing was done.")
 
 
-def command(body: Callable[[Namespace, AzureMLHook], Record | Sequence[Record] | Prose]) -> Callable[[Namespace], None]:
+def command(body: Callable[[Namespace, AzureMLHook], Answer]) -> Callable[[Namespace], None]:
     """Make a command from a function that returns its answer: one row, a list of rows, or prose.
 
-    The exit code is 1 if ``body`` raises, 2 for a :class:`UsageError`, and 130 for Ctrl-C. Standard output gets
-    only the answer, and only when it is complete.
+    The exit code is 1 if ``body`` raises, 2 for a :class:`UsageError`, 130 for Ctrl-C, and 141 if the reader of the
+    output has gone. Standard output gets only the answer, and only when it is complete.
     """
+    return _framed(
+        lambda options, hook, _: body(options, hook), body, waits=lambda options: getattr(options, "wait", False)
+    )
 
-    @functools.wraps(body)
+
+def live_command(*, waits: Callable[[Namespace], bool]) -> Callable[[_LiveBody], Callable[[Namespace], None]]:
+    """Make a command from a function that writes to standard output while it runs; see :func:`command`.
+
+    The function gets the stream of standard output as its third argument. It may return None instead of an answer.
+
+    Args:
+        waits: Whether the command waits for a run, and so has to survive what an operator's wait survives.
+    """
+    return lambda body: _framed(body, body, waits=waits)
+
+
+def _framed(
+    body: _LiveBody, described: Callable[..., object], *, waits: Callable[[Namespace], bool]
+) -> Callable[[Namespace], None]:
+    @functools.wraps(described)
     @suppress_logs_and_warning
     def run(options: Namespace) -> None:
         output = sys.stdout
         # With this, Airflow also reads connections from its database, as its own commands do.
         os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
-        if not getattr(options, "wait", False):
+        if not waits(options):
             for budget in ("RETRY_BUDGET", "THROTTLED_BUDGET"):
                 os.environ.setdefault(f"AIRFLOW__AZUREML__{budget}", _RETRY_BUDGET)
         with _errors_reported(verbose=options.verbose), _logs_elsewhere():
@@ -104,12 +127,13 @@ def command(body: Callable[[Namespace, AzureMLHook], Record | Sequence[Record] |
             # Airflow's commands turn logging off.
             hook.log_retry = lambda _, text: say(text)
             try:
-                answer = body(options, hook)
+                answer = body(options, hook, output)
             except CommandError as error:
                 if error.answer is not None:
                     _write(error.answer, options.output, output)
                 raise
-            _write(answer, options.output, output)
+            if answer is not None:
+                _write(answer, options.output, output)
 
     return run
 
@@ -152,7 +176,7 @@ def _message_of(error: Exception) -> str:
     return f"{type(error).__name__}: {text_of(error)}. This error is unexpected; --verbose shows where it happened."
 
 
-def _write(answer: Record | Sequence[Record] | Prose, form: str, stream: TextIO) -> None:
+def _write(answer: Answer, form: str, stream: TextIO) -> None:
     if isinstance(answer, Prose):
         text = answer.text if form in {"table", "plain"} else render(answer.records, form, stream)
         if stream.isatty() and form in {"table", "plain"}:
@@ -162,9 +186,4 @@ def _write(answer: Record | Sequence[Record] | Prose, form: str, stream: TextIO)
         text = render(answer, form, stream)
     if not text:
         say("Nothing found.")
-    try:
-        stream.write(text)
-        stream.flush()
-    except BrokenPipeError:
-        # The reader has closed the pipe (`| head`). Python would fail when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    write(stream, text)

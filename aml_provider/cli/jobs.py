@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aml_provider.cli.execution import command
+from aml_provider.cli.lookup import pipeline_names
 from aml_provider.cli.records import of_run
 from aml_provider.cli.submission import mapping
 
@@ -19,4 +20,6 @@ if TYPE_CHECKING:
 def list_(options: Namespace, hook: AzureMLHook) -> list[Record]:
     """List pipeline jobs."""
     properties = mapping("--property", options.property)
-    return [of_run(item) for item in hook.list_jobs(properties=properties, tag=options.tag, limit=options.limit)]
+    found = hook.list_jobs(properties=properties, tag=options.tag, limit=options.limit)
+    names = pipeline_names(hook, found)
+    return [of_run(item, names) for item in found]

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeVar
 
+from aml_provider.cli.execution import say
+from aml_provider.client.errors import AzureMLError
 from aml_provider.client.flows.finding import ENDPOINT, PIPELINE, SCHEDULE, no_such_name, only_named
 from aml_provider.client.flows.schedules import is_replaced
+from aml_provider.compat import AirflowException
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from aml_provider.client.entities import PipelineEndpoint, PublishedPipeline, Schedule
+    from aml_provider.client.entities import PipelineEndpoint, PipelineRun, PublishedPipeline, Schedule
     from aml_provider.client.flows.finding import Kind
     from aml_provider.hooks.azure_ml import AzureMLHook
 
 T = TypeVar("T")
+
+# …/components/{name}/versions/{version}: the id of a component's version in Azure Resource Manager.
+_COMPONENT = re.compile(r"/components/([^/]+)/versions/[^/]+$", re.IGNORECASE)
 
 
 def pick(kind: Kind, wanted: str, items: Sequence[T]) -> T:
@@ -52,3 +59,20 @@ def find_schedule(hook: AzureMLHook, wanted: str) -> Schedule:
     """
     items = hook.list_schedules(active_only=False)
     return pick(SCHEDULE, wanted, [item for item in items if item.id == wanted or not is_replaced(item)])
+
+
+def pipeline_names(hook: AzureMLHook, runs: Iterable[PipelineRun]) -> dict[str, str]:
+    """The names of the pipelines and components that were run, by the runs' ``pipeline_id``.
+
+    One request for all published pipelines; none for components, whose ids contain their names. If the pipelines cannot
+    be listed, a message says so, and their names are missing.
+    """
+    ids = {run.pipeline_id for run in runs if run.pipeline_id}
+    names = {item: found[1] for item in ids if (found := _COMPONENT.search(item))}
+    if ids <= names.keys():
+        return names
+    try:
+        return names | {item.id: item.name for item in hook.list_pipelines(active_only=False)}
+    except (AzureMLError, AirflowException) as error:
+        say(f"The names of the pipelines are missing: {error}")
+        return names

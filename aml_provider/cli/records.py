@@ -5,14 +5,15 @@ Scripts rely on the names of the fields (docs/reference/command-line.md).
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.client.entities import RunState
+from aml_provider.client.entities import PipelineRun, RunState
 from aml_provider.client.specs.recurrence import recurrence_from_wire
 from aml_provider.client.text import masked
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping
 
     from aml_provider.cli.output import Record
     from aml_provider.client.entities import (
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
         JobSchedule,
         PipelineEndpoint,
         PipelineInterface,
-        PipelineRun,
         PublishedPipeline,
         Schedule,
     )
@@ -238,16 +238,42 @@ def of_job_schedule_plan(schedule: JobSchedule) -> Record:
     }
 
 
-def of_run(run: PipelineRun) -> Record:
-    """A pipeline run."""
+def of_run(run: PipelineRun, pipeline_names: Mapping[str, str] | None = None) -> Record:
+    """A pipeline run; with the name of its pipeline if names by id are given."""
+    named = {} if pipeline_names is None else {"pipeline_name": pipeline_names.get(run.pipeline_id)}
     return {
         "id": run.id,
         "status": status_of(run),
         "experiment_name": run.experiment_name,
+        **named,
         "pipeline_id": run.pipeline_id or None,
         "created": _time(run.created),
         "ended": _time(run.ended),
+        "duration": duration_of(run),
     }
+
+
+def duration_of(item: PipelineRun | HistoryRun, now: datetime | None = None) -> Seconds | None:
+    """How long a run took, from its creation, or a step, from its start; up to now if it has not ended.
+
+    None: The step has not started, or the service does not say when the run ended.
+    """
+    if isinstance(item, PipelineRun):
+        started, has_ended = item.created, item.state.is_final
+    else:
+        started, has_ended = item.started, item.state.is_final
+    ended = item.ended or (None if has_ended else now or datetime.now(UTC))
+    # The service's clock may be ahead.
+    return None if started is None or ended is None else Seconds(max(0.0, (ended - started).total_seconds()))
+
+
+class Seconds(int):
+    """A duration: whole seconds for programs, hours, minutes and seconds for people."""
+
+    def __str__(self) -> str:
+        minutes, seconds = divmod(int(self), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02}:{seconds:02}"
 
 
 def status_of(run: PipelineRun) -> str:
@@ -263,6 +289,7 @@ def of_step(step: HistoryRun) -> Record:
         "id": step.id,
         "started": _time(step.started),
         "ended": _time(step.ended),
+        "duration": duration_of(step),
     }
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
-from aml_provider.cli.execution import CommandError, Prose, UsageError, command, confirm, say
-from aml_provider.cli.lookup import find_pipeline, find_schedule
+from aml_provider.cli.execution import CommandError, Prose, UsageError, command, confirm, live_command, say
+from aml_provider.cli.log_printer import LogPrinter, heading
+from aml_provider.cli.lookup import find_pipeline, find_schedule, pipeline_names
 from aml_provider.cli.records import of_run, of_step
+from aml_provider.cli.run_screen import watching
+from aml_provider.cli.waiting import RunWait
 from aml_provider.client.entities import RunState
 from aml_provider.client.flows.cancel_run import cancel_run
 from aml_provider.client.flows.failures import explain_failure
+from aml_provider.client.flows.follow_logs import LogFollower
 from aml_provider.client.flows.run_results import read_logs
-from aml_provider.client.text import printable
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from typing import TextIO
 
     from aml_provider.cli.output import Record
     from aml_provider.hooks.azure_ml import AzureMLHook
@@ -35,7 +40,8 @@ def list_(options: Namespace, hook: AzureMLHook) -> list[Record]:
         status=options.status,
         limit=options.limit,
     )
-    return [of_run(item) for item in found]
+    names = pipeline_names(hook, found)
+    return [of_run(item, names) for item in found]
 
 
 @command
@@ -43,7 +49,7 @@ def show(options: Namespace, hook: AzureMLHook) -> Record:
     """Show a run and its steps."""
     run = hook.get_run(options.run_id)
     return {
-        **of_run(run),
+        **of_run(run, pipeline_names(hook, [run])),
         "schedule_id": run.schedule_id or None,
         "description": run.description or None,
         "parameters": run.parameters,
@@ -54,18 +60,58 @@ def show(options: Namespace, hook: AzureMLHook) -> Record:
     }
 
 
-@command
-def logs(options: Namespace, hook: AzureMLHook) -> Prose:
-    """Print logs."""
+@live_command(waits=lambda options: options.follow)
+def logs(options: Namespace, hook: AzureMLHook, output: TextIO) -> Prose | None:
+    """Print logs; with ``--follow``, until the run ends."""
+    if options.follow:
+        _follow_logs(options, hook, output)
+        return None
+    if options.timeout is not None:
+        raise UsageError("--timeout can be used only with --follow.")
     # Not the hook's method, which would log what could not be read instead of printing it.
     found = hook.run(read_logs(options.run_id, options.step, max_bytes=None, warn=say))
     records = [{"log": name, "text": text} for name, text in found.items()]
     # The headings are those of `tail`.
-    return Prose(records, "\n".join(f"==> {printable(name)} <==\n{_lines(text)}" for name, text in found.items()))
+    return Prose(records, "\n".join(f"{heading(name)}{_lines(text)}" for name, text in found.items()))
 
 
 def _lines(text: str) -> str:
     return text if not text or text.endswith("\n") else f"{text}\n"
+
+
+def _follow_logs(options: Namespace, hook: AzureMLHook, output: TextIO) -> None:
+    if options.output not in {"table", "plain"}:
+        raise UsageError(f"--follow prints text, which cannot be {options.output}: leave --follow or --output out.")
+    run = hook.get_run(options.run_id)
+    wait = RunWait(hook, options.timeout)
+    printer = LogPrinter(output)
+    follower = LogFollower(run.id, run.experiment_name, options.step, deliver=printer.add, warn=say)
+    try:
+        run = wait.carry_out(
+            run,
+            lambda: follower.follow(poll_interval=options.poll_interval, deadline=wait.deadline, policy=wait.policy),
+        )
+    finally:
+        printer.finish()
+    wait.conclude(run, with_reason=False)
+
+
+@live_command(waits=lambda _: True)
+def watch(options: Namespace, hook: AzureMLHook, output: TextIO) -> Record | None:
+    """Show the steps of a run until the run ends."""
+    run = hook.get_run(options.run_id)
+    names, link = pipeline_names(hook, [run]), hook.settings().run_url(run.id)
+    say(f"Watching run {run.id}: {link}")
+    wait = RunWait(hook, options.timeout)
+    is_text = options.output in {"table", "plain"}
+    with watching(output if is_text else sys.stderr, names.get(run.pipeline_id, "")) as notify:
+        run = wait.observe(run, options.poll_interval, notify)
+    answer = None
+    if not is_text:
+        steps = [of_step(step) for step in hook.list_steps(run)]
+        answer = {**of_run(run, names), "link": link, "steps": steps}
+    wait.conclude(run, answer)
+    return answer
 
 
 @command

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
-import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlencode
 
-from aml_provider.cli.execution import CommandError, UsageError, command, say
+from aml_provider.cli.execution import CommandError, Prose, UsageError, command, say
 from aml_provider.cli.lookup import find_endpoint, find_pipeline
-from aml_provider.cli.records import of_run, status_of
+from aml_provider.cli.records import of_run
+from aml_provider.cli.waiting import RunWait
 from aml_provider.client import calls
-from aml_provider.client.entities import RunState
-from aml_provider.client.errors import AzureMLError, InvalidArgument, RunCanceled, RunFailed
+from aml_provider.client.errors import AzureMLError, InvalidArgument
 from aml_provider.client.flows.datastores import check_datastores
-from aml_provider.client.flows.failures import explain_failure
 from aml_provider.client.flows.runs import wait_for_run
 from aml_provider.client.flows.targets import Known, accept, find_target
-from aml_provider.client.help import address_of, with_address
 from aml_provider.client.http.messages import flow_of
+from aml_provider.client.http.protocol import path_of
 from aml_provider.client.specs.job import check_order, job_id, job_to_wire
 from aml_provider.client.specs.run import SUBMITTED_BY, RunRequest
 from aml_provider.client.specs.target import ONE_OF_V2, PipelineReference, Target
 from aml_provider.compat import AirflowException
-from aml_provider.hooks.azure_ml import retry_policy
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator, Sequence
 
     from aml_provider.cli.output import Record
+    from aml_provider.client.calls import Call
     from aml_provider.client.entities import PipelineRun
     from aml_provider.hooks.azure_ml import AzureMLHook
 
@@ -61,13 +61,15 @@ _GOES_WITH = {
 
 
 @command
-def submit(options: Namespace, hook: AzureMLHook) -> Record:
-    """Submit a run and, with ``--wait``, wait for its end."""
+def submit(options: Namespace, hook: AzureMLHook) -> Record | Prose:
+    """Submit a run and, with ``--wait``, wait for its end; with ``--dry-run``, only describe the submission."""
     if sum(_is_given(options, name) for name in _SUBJECTS) != 1:
         raise UsageError(f"Give one of {', '.join(_SUBJECTS[:-1])} and {_SUBJECTS[-1]}.")
     for option, needed in _GOES_WITH.items():
         if _is_given(options, option) and not any(_is_given(options, name) for name in needed):
             raise UsageError(f"{option} can be used only with {' or '.join(needed)}.")
+    if options.dry_run and options.wait:
+        raise UsageError("Give --dry-run or --wait, not both.")
     wanted: dict[str, Any] = {
         "experiment_name": options.experiment,
         "parameters": mapping("--parameter", options.parameter),
@@ -83,15 +85,29 @@ def submit(options: Namespace, hook: AzureMLHook) -> Record:
         target = hook.run(accept(request, _target(options, hook, request, known), known))
     stores = [(f"--data-path {name}", path.datastore) for name, path in request.data_paths.items()]
     hook.run(check_datastores(stores, known.datastores, of_job=target.kind == "component"))
-    run = _submit(hook, target, request)
-    link = hook.settings().run_url(run.id)
-    say(f"Submitted run {run.id}: {link}")
-    if options.wait:
-        run = _wait(hook, run, poll_interval=options.poll_interval, timeout=options.timeout)
-    record = {**of_run(run), "link": link}
-    if options.wait and run.state is not RunState.FINISHED:
-        raise CommandError(_unsuccessful(hook, run, options.timeout), answer=record)
-    return record
+    order = _order(hook, target, request)
+    if options.dry_run:
+        return _described(hook, order.call)
+    submitted = _submit(hook, order)
+    link = hook.settings().run_url(submitted.id)
+    say(f"Submitted run {submitted.id}: {link}")
+    if not options.wait:
+        return {**of_run(submitted), "link": link}
+    wait = RunWait(hook, options.timeout)
+    run = wait.carry_out(
+        submitted,
+        lambda: wait_for_run(
+            submitted.id,
+            submitted.experiment_name,
+            poll_interval=options.poll_interval,
+            deadline=wait.deadline,
+            log=lambda progress: say(f"Run {submitted.id}: {progress}"),
+            policy=wait.policy,
+        ),
+    )
+    answer = {**of_run(run), "link": link}
+    wait.conclude(run, answer)
+    return answer
 
 
 def _is_given(options: Namespace, option: str) -> bool:
@@ -153,50 +169,41 @@ def _errors_in_options() -> Iterator[None]:
         raise _usage(error) from error
 
 
-def _submit(hook: AzureMLHook, target: Target, request: RunRequest) -> PipelineRun:
-    where = f"`runs list --experiment {request.experiment_name}`"
+class _Order(NamedTuple):
+    """A submission, and the command that finds its run if the reply is lost."""
+
+    call: Call[PipelineRun]
+    search: str
+
+
+def _order(hook: AzureMLHook, target: Target, request: RunRequest) -> _Order:
+    search = f"`runs list --experiment {request.experiment_name}`"
     if target.kind == "pipeline":
-        submit = calls.submit_pipeline(target.id, request.to_wire(own_tags=_OWN_TAGS, notification=True))
-    elif target.kind == "endpoint":
+        return _Order(calls.submit_pipeline(target.id, request.to_wire(own_tags=_OWN_TAGS, notification=True)), search)
+    if target.kind == "endpoint":
         body = request.to_wire(own_tags=_OWN_TAGS, notification=False)
-        submit = calls.submit_endpoint(target.id, body, version=target.version)
-    else:
-        wanted_id = job_id(uuid.uuid4().hex, 0)
-        where = f"`jobs show {wanted_id}`"
-        body = job_to_wire(request, target, workspace=hook.settings().arm_id, own_tags=_OWN_TAGS)
-        submit = calls.submit_job(wanted_id, body)
+        return _Order(calls.submit_endpoint(target.id, body, version=target.version), search)
+    wanted_id = job_id(uuid.uuid4().hex, 0)
+    body = job_to_wire(request, target, workspace=hook.settings().arm_id, own_tags=_OWN_TAGS)
+    return _Order(calls.submit_job(wanted_id, body), f"`jobs show {wanted_id}`")
+
+
+def _described(hook: AzureMLHook, call: Call[PipelineRun]) -> Prose:
+    """What a submission would send."""
+    path = path_of(call, hook.settings())
+    record = {"method": call.method, "path": path, "query": dict(call.query), "body": call.body}
+    say("Nothing was submitted. This would be sent:")
+    query = f"?{urlencode(call.query)}" if call.query else ""
+    return Prose(record, f"{call.method} {path}{query}\n\n{json.dumps(call.body, indent=2, ensure_ascii=False)}\n")
+
+
+def _submit(hook: AzureMLHook, order: _Order) -> PipelineRun:
     try:
-        return hook.run(flow_of(submit))
+        return hook.run(flow_of(order.call))
     except AzureMLError as error:
         if not error.in_doubt:
             raise
         raise CommandError(
             f"{error.text.rstrip('.')}. It is not known whether the run exists. Before you submit again, search for it "
-            f"with {where}."
+            f"with {order.search}."
         ) from error
-
-
-def _wait(hook: AzureMLHook, run: PipelineRun, *, poll_interval: float, timeout: float | None) -> PipelineRun:
-    try:
-        return hook.run(
-            wait_for_run(
-                run.id,
-                run.experiment_name,
-                poll_interval=poll_interval,
-                deadline=None if timeout is None else time.time() + timeout,
-                log=lambda progress: say(f"Run {run.id}: {progress}"),
-                policy=retry_policy()._replace(log=lambda _, text: say(text)),
-            )
-        )
-    except (Exception, KeyboardInterrupt):
-        say(f"Run {run.id} continues. See it with `runs show {run.id}`, or end it with `runs cancel {run.id}`.")
-        raise
-
-
-def _unsuccessful(hook: AzureMLHook, run: PipelineRun, timeout: float | None) -> str:
-    if not run.state.is_final:
-        return f"Run {run.id} is still {run.status} after {timeout:g} seconds and continues. See `runs show {run.id}`."
-    text = f"Run {run.id} ended as {status_of(run)}."
-    if run.state is not RunState.FAILED:
-        return with_address(text, address_of(RunCanceled))
-    return with_address(f"{text} {hook.run(explain_failure(run))}", address_of(RunFailed))

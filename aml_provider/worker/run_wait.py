@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aml_provider import metrics
-from aml_provider.client.errors import AzureMLError, RunUnwatched, Throttled
-from aml_provider.client.flows.runs import read_run, wait_for_run
+from aml_provider.client.errors import AzureMLError, RunUnwatched
+from aml_provider.client.flows.runs import outlast_throttling, read_run, wait_for_run
 from aml_provider.client.help import text_of
-from aml_provider.client.http.messages import Pause
 from aml_provider.deadlines import deadline_of, deferral_timeout, has_passed, in_words, is_late
 from aml_provider.hooks.azure_ml import retry_policy
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from aml_provider.client.http.messages import Flow
     from aml_provider.durable.log import Log
     from aml_provider.worker.run_arguments import RunArguments
-
-# Seconds until the run is read again, where the service was too busy for an hour.
-_BUSY_PAUSE = 15.0
 
 
 class RunWait:
@@ -117,28 +113,24 @@ class RunWait:
 
     def _until_end(self, run_id: str, poll_interval: float) -> Flow[PipelineRun]:
         policy, deadline = retry_policy(), self.deadline
-        while True:
-            try:
-                return (
-                    yield from wait_for_run(
-                        run_id,
-                        self._arguments.experiment_name,
-                        poll_interval=poll_interval,
-                        deadline=deadline,
-                        log=lambda progress: self._log.info("Run %s: %s", run_id, progress),
-                        policy=policy,
-                    )
-                )
-            except Throttled as error:
-                # As in the triggerer: a busy service is not a failing one, however long it stays busy.
-                if deadline is not None and time.time() >= deadline:
-                    raise
-                self._log.warning(
+        return (
+            yield from outlast_throttling(
+                lambda: wait_for_run(
+                    run_id,
+                    self._arguments.experiment_name,
+                    poll_interval=poll_interval,
+                    deadline=deadline,
+                    log=lambda progress: self._log.info("Run %s: %s", run_id, progress),
+                    policy=policy,
+                ),
+                deadline=deadline,
+                log=lambda error: self._log.warning(
                     "The service is too busy to report the status of run %s; the task continues to poll. %s",
                     run_id,
                     error.text,
-                )
-            yield Pause(_BUSY_PAUSE)
+                ),
+            )
+        )
 
 
 def unwatched(run_id: str, why: object, retry_after: float | None = None) -> RunUnwatched:

@@ -115,16 +115,20 @@ def import_everything(python: Path, version: str, scratch: Path) -> Imported:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"AIRFLOW_HOME": str(home), "HOME": str(home)}
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command: list[str | Path] = [python, *arguments]
+    def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False)
 
+    programs: dict[str, list[str | Path]] = {
+        "python -m aml_provider": [python, "-m", "aml_provider"],
+        "python -m aml_provider.emulator": [python, "-m", "aml_provider.emulator"],
+        "airflow-azureml": [python.with_name("airflow-azureml")],
+    }
     problems = [
-        f"python -m {program} --help fails: {result.stderr.strip()}"
-        for program in ("aml_provider", "aml_provider.emulator")
-        if (result := run("-m", program, "--help")).returncode
+        f"{name} --help fails: {result.stderr.strip()}"
+        for name, program in programs.items()
+        if (result := run(*program, "--help")).returncode
     ]
-    result = run("-c", _IMPORT)
+    result = run(python, "-c", _IMPORT)
     if "RESULT " not in result.stdout:
         return Imported(0, [*problems, f"the installed package cannot be imported: {result.stderr.strip()}"])
     found = json.loads(result.stdout.rpartition("RESULT ")[2])

@@ -148,7 +148,7 @@ class PipelineRun(Portable):
         """The run as the run history knows it, without its schedule and parameters."""
         return cls(
             id=run.id,
-            state=_HISTORY_STATES.get(run.status, RunState.UNKNOWN),
+            state=run.state,
             status=run.status,
             detail="",
             experiment_name=experiment_name,
@@ -264,6 +264,11 @@ class HistoryRun(Portable):
     parent_id: str = ""
     container_id: str = ""
     hidden: bool = False
+
+    @property
+    def state(self) -> RunState:
+        """Its state, in the vocabulary of pipeline runs."""
+        return _HISTORY_STATES.get(self.status, RunState.UNKNOWN)
 
     @property
     def node_id(self) -> str:

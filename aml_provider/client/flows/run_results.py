@@ -174,7 +174,7 @@ def read_logs(
         if item.status in {"NotStarted", "Queued"}:
             continue
         try:
-            files = yield from _log_files(run.experiment_name, item, warn)
+            files = yield from log_files(run.experiment_name, item, warn)
         except AzureMLError as error:
             problem = error
             warn(f"The names of the log files of step {name!r} could not be read: {error.text}")
@@ -198,7 +198,7 @@ def read_logs(
     return texts
 
 
-def _log_files(experiment_name: str, step: HistoryRun, warn: Callable[[str], None]) -> Flow[dict[str, str]]:
+def log_files(experiment_name: str, step: HistoryRun, warn: Callable[[str], None]) -> Flow[dict[str, str]]:
     """Links to a step's log files, by name: from the run's details and from the artifact service."""
     details: RunDetails = yield calls.get_run_details(experiment_name, step.id)
     files = details.log_files

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from aml_provider.client import calls
-from aml_provider.client.errors import AzureMLError, ends_a_wait
+from aml_provider.client.errors import AzureMLError, Throttled, ends_a_wait
 from aml_provider.client.flows.runs_or_jobs import get_run
 from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.http.retry import may_pass
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
     from aml_provider.client.entities import HistoryRun, PipelineRun
     from aml_provider.client.http.retry import RetryPolicy
+
+T = TypeVar("T")
+
+# Seconds until the run is read again, where the service was too busy for an hour.
+_BUSY_PAUSE = 15.0
 
 
 class Progress(NamedTuple):
@@ -39,6 +44,25 @@ def list_steps(experiment: str, run_id: str) -> Flow[tuple[HistoryRun, ...]]:
     return tuple(sorted(steps, key=lambda step: (step.created is None, step.created, step.name)))
 
 
+class Observation(NamedTuple):
+    """One poll of a run.
+
+    Args:
+        run: The run.
+        steps: Its steps, in the order of their creation.
+        problem: Why the steps could not be read, and ``steps`` is empty.
+    """
+
+    run: PipelineRun
+    steps: tuple[HistoryRun, ...]
+    problem: AzureMLError | None = None
+
+    @property
+    def progress(self) -> Progress:
+        """The statuses in it."""
+        return Progress(self.run.status, tuple((step.name, step.status) for step in self.steps))
+
+
 def wait_for_run(
     run_id: str,
     experiment: str,
@@ -49,6 +73,33 @@ def wait_for_run(
     policy: RetryPolicy,
     now: Callable[[], float] = time.time,
 ) -> Flow[PipelineRun]:
+    """Poll a run as :func:`observe_run` does.
+
+    ``log`` is called with the progress, as text, whenever it has changed, and from time to time if it has not.
+    """
+    lines = PollLog()
+
+    def notify(seen: Observation) -> None:
+        if (line := lines.line(str(seen.progress), now())) is not None:
+            log(line)
+
+    return (
+        yield from observe_run(
+            run_id, experiment, poll_interval=poll_interval, deadline=deadline, notify=notify, policy=policy, now=now
+        )
+    )
+
+
+def observe_run(
+    run_id: str,
+    experiment: str,
+    *,
+    poll_interval: float,
+    deadline: float | None = None,
+    notify: Callable[[Observation], None],
+    policy: RetryPolicy,
+    now: Callable[[], float] = time.time,
+) -> Flow[PipelineRun]:
     """Poll a run until it is final or its deadline has passed.
 
     Args:
@@ -56,7 +107,7 @@ def wait_for_run(
         experiment: Its experiment.
         poll_interval: Seconds between two polls.
         deadline: Seconds since the epoch (a monotonic clock means nothing to the next process); None: wait for ever.
-        log: Called with the progress, as text, whenever it has changed, and from time to time if it has not.
+        notify: Called with the result of each poll.
         policy: For how long the run is read again after an error, and where the errors are logged.
         now: The wall clock.
 
@@ -66,17 +117,49 @@ def wait_for_run(
     Raises:
         AzureMLError: The run could not be read within the retry budget. It continues anyway.
     """
-    lines = PollLog()
     while True:
         run = yield from read_run(run_id, policy=policy)
-        progress = Progress(run.status, (yield from _step_states(experiment, run_id)))
-        moment = now()
-        if (line := lines.line(str(progress), moment)) is not None:
-            log(line)
-        pause = Pause.before(deadline, poll_interval, moment)
+        try:
+            seen = Observation(run, (yield from list_steps(experiment, run_id)))
+        except AzureMLError as error:
+            # The steps are a courtesy: the wait continues without them.
+            seen = Observation(run, (), error)
+        notify(seen)
+        pause = Pause.before(deadline, poll_interval, now())
         if run.state.is_final or pause is None:
             return run
         yield pause
+
+
+def outlast_throttling(
+    wait: Callable[[], Flow[T]],
+    *,
+    deadline: float | None,
+    log: Callable[[Throttled], None],
+    now: Callable[[], float] = time.time,
+) -> Flow[T]:
+    """Carry out a wait, and again whenever the service has been too busy for longer than the retry budget.
+
+    A busy service is not a failing one, however long it stays busy.
+
+    Args:
+        wait: Makes the wait.
+        deadline: The instant after which it is not repeated, in seconds since the epoch; None: it is always repeated.
+        log: Called with the error before each repetition.
+        now: The wall clock.
+
+    Raises:
+        Throttled: The service was too busy, and the deadline has passed.
+        AzureMLError: What the wait raises otherwise.
+    """
+    while True:
+        try:
+            return (yield from wait())
+        except Throttled as error:
+            if deadline is not None and now() >= deadline:
+                raise
+            log(error)
+        yield Pause(_BUSY_PAUSE)
 
 
 def read_run(run_id: str, *, policy: RetryPolicy) -> Flow[PipelineRun]:
@@ -112,12 +195,3 @@ def read_run(run_id: str, *, policy: RetryPolicy) -> Flow[PipelineRun]:
         yield Pause(pause)
         waited += pause
         tries += 1
-
-
-def _step_states(experiment: str, run_id: str) -> Flow[tuple[tuple[str, str], ...]]:
-    try:
-        steps = yield from list_steps(experiment, run_id)
-    except AzureMLError:
-        # Progress is a courtesy: the wait continues without it.
-        return ()
-    return tuple((step.name, step.status) for step in steps)

@@ -71,6 +71,11 @@ _MOST_PAGES = 1000
 _LONG = MIB
 
 
+def path_of(call: Call[Any], settings: WorkspaceSettings) -> str:
+    """The path of a call's URL, without its query."""
+    return f"{_PREFIXES[call.service]}{settings.scope_path}{call.path}"
+
+
 class Session:
     """The rules of one workspace: addresses, tokens, retries, errors.
 
@@ -177,7 +182,7 @@ class Session:
         request = Request(
             operation=call.operation,
             method=call.method,
-            url=f"{base}{_PREFIXES[call.service]}{self.settings.scope_path}{call.path}",
+            url=f"{base}{path_of(call, self.settings)}",
             query=call.query,
             headers=tuple(headers),
             content=content,

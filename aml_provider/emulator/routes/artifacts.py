@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from aml_provider.emulator.emulation import Emulation
+
+
+_RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})?", re.ASCII)
 
 
 class ArtifactRoutes:
@@ -95,7 +99,7 @@ class ArtifactRoutes:
         signature = request.query_params.get("sig", "")
         if not hmac.compare_digest(signature.encode(), _signature(self._secret, container, path).encode()):
             raise ServiceError(403, "The signature does not match.", code="AuthenticationFailed")
-        return PlainTextResponse(file(self._workspace, container, path))
+        return _part(request, file(self._workspace, container, path).encode())
 
     def _file(self, request: Request) -> tuple[str, str]:
         """The container and path of the file that a request names, which has to exist."""
@@ -148,6 +152,19 @@ class ArtifactRoutes:
     def _page(self, request: Request, found: Sequence[dict[str, Any]]) -> Response:
         token = request.query_params.get("continuationToken")
         return reply(cut(found, token, None, self._workspace.quirks.page_size))
+
+
+def _part(request: Request, content: bytes) -> Response:
+    """The requested range of a file's content; or all of it, as blob storage answers ranges that it cannot read."""
+    found = _RANGE.fullmatch(request.headers.get("range", ""))
+    if found is None:
+        return PlainTextResponse(content)
+    first = int(found[1])
+    if first >= len(content):
+        raise ServiceError(416, "The range specified is invalid for the current size of the resource.")
+    part = content[first : int(found[2]) + 1] if found[2] else content[first:]
+    headers = {"Content-Range": f"bytes {first}-{first + len(part) - 1}/{len(content)}"}
+    return PlainTextResponse(part, status_code=206, headers=headers)
 
 
 def content_url(request: Request, secret: bytes, container: str, path: str) -> str:

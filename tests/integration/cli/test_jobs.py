@@ -77,7 +77,7 @@ def test_waiting_ends_with_the_job(cli):
     answer = submit(cli, "--component", "quick", *WAIT)
     assert (answer.code, answer.json["status"]) == (0, "Finished")
     failed = submit(cli, "--component", "fails", *WAIT)
-    assert (failed.code, failed.json["status"]) == (1, "Failed")
+    assert (failed.code, failed.json["status"]) == (3, "Failed")
     assert "row 2 is empty" in failed.err
 
 

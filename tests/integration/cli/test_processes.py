@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -24,23 +23,6 @@ ENTRIES = [
 ]
 # What says something on standard output while Airflow is loaded; Airflow 2 itself logs that it has read it.
 LOCAL_SETTINGS = "import logging\nprint('chatter')\nlogging.getLogger('airflow').warning('more chatter')\n"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """An Airflow with nothing in it."""
-    return tmp_path_factory.mktemp("airflow")
-
-
-@pytest.fixture
-def environment(workspace, home):
-    changed = {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
-    }
-    # In its test mode Airflow logs to standard output when it is loaded.
-    return {name: value for name, value in (os.environ | changed).items() if name != "AIRFLOW__CORE__UNIT_TEST_MODE"}
 
 
 def run(*command, environment):

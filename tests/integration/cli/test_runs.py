@@ -57,14 +57,14 @@ def test_waiting_ends_with_the_run(cli):
 
 def test_a_run_that_fails_is_told_with_its_reason(cli):
     answer = cli.submit("fails", *WAIT)
-    assert (answer.code, answer.json["status"]) == (1, "Failed")
+    assert (answer.code, answer.json["status"]) == (3, "Failed")
     assert "Step 'score' failed: row 2 is empty" in answer.err
     assert "row 2: oh no" in answer.err
 
 
 def test_a_timeout_ends_the_wait_and_not_the_run(cli, workspace):
     answer = cli.submit("long", *WAIT, "--timeout", "0.05")
-    assert (answer.code, answer.json["status"]) == (1, "Running")
+    assert (answer.code, answer.json["status"]) == (5, "Running")
     assert "still Running after 0.05 seconds and continues" in answer.err
     assert workspace.status() == "Running"
 
@@ -124,9 +124,28 @@ def test_runs_are_listed_by_experiment_and_by_pipeline_in_the_same_words(cli):
     assert [item["pipeline_id"] for item in listed] == ["quick", "fails"]
     of_pipeline = cli("runs", "list", "--pipeline", "quick", "-o", "json").json
     assert [(item["id"], item["status"]) for item in of_pipeline] == [(second, "Finished")]
+    assert [item["pipeline_name"] for item in listed] == ["quick", "fails"]
+    assert all(isinstance(item["duration"], int) for item in listed + of_pipeline)
     assert len(cli("runs", "list", "--experiment", "work", "--limit", "1", "-o", "json").json) == 1
     (failed,) = cli("runs", "list", "--experiment", "work", "--status", "Failed", "-o", "json").json
     assert failed["id"] == first
+
+
+def test_the_names_of_pipelines_cost_one_request(cli, workspace):
+    for _ in range(3):
+        cli.started("long")
+    before = len(workspace.requests())
+    listed = cli("runs", "list", "--experiment", "work", "-o", "json").json
+    assert [item["pipeline_name"] for item in listed] == ["long"] * 3
+    assert len(workspace.requests()) - before == 2
+
+
+def test_runs_are_listed_without_the_names_of_pipelines_if_those_cannot_be_read(cli, workspace):
+    run_id = cli.started("long")
+    workspace.faults.add("status", status=403, method="GET", path="*/Pipelines", times=5)
+    answer = cli("runs", "list", "--experiment", "work", "-o", "json")
+    assert [(item["id"], item["pipeline_name"]) for item in answer.json] == [(run_id, None)]
+    assert "The names of the pipelines are missing" in answer.err
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,24 @@ class TestFiles:
         ):
             assert "was not found" in api.ask("GET", path, 404)
 
+    @pytest.mark.parametrize(
+        ("wanted", "status", "part", "place"),
+        [
+            ("bytes=0-2", 206, "fit", "bytes 0-2/8"),
+            ("bytes=3-", 206, "ting\n", "bytes 3-7/8"),
+            ("bytes=3-900", 206, "ting\n", "bytes 3-7/8"),
+            ("bytes=7-7", 206, "\n", "bytes 7-7/8"),
+            ("bytes=-2", 200, "fitting\n", None),
+            ("lines=0-2", 200, "fitting\n", None),
+        ],
+    )
+    def test_a_link_serves_ranges_as_blob_storage_does(self, api, wanted, status, part, place):
+        step = api.steps(api.finished())[1]["runId"]
+        link = api.ask("GET", f"{EXP}/runs/{step}/artifacts/artifacturi/{STEP_LOG}")
+        reply = httpx.get(link, headers={"Range": wanted})
+        assert (reply.status_code, reply.text, reply.headers.get("content-range")) == (status, part, place)
+        assert httpx.get(link, headers={"Range": "bytes=8-9"}).status_code == 416
+
     @pytest.mark.parametrize("signature", ["wrong", "ü", ""])
     def test_a_link_needs_its_signature(self, api, signature):
         link = api.ask("GET", f"{EXP}/runs/{api.finished()}/artifacts/artifacturi/{RUN_LOG}")

@@ -17,11 +17,12 @@ from support.airflow.task import Log, RunPipeline, Task
 from support.services.local_workspace import serving
 
 from aml_provider.client.errors import Unreachable
+from aml_provider.client.flows import runs
 from aml_provider.client.http.clients import AsyncClient, Client, Clock
 from aml_provider.client.http.messages import Request
 from aml_provider.compat import TaskDeferred
 from aml_provider.triggerer.run_poller import RunPoller
-from aml_provider.worker import run_pipeline, run_wait
+from aml_provider.worker import run_pipeline
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "concepts" / "reliability-protocol.md"
 BEGIN, END = "<!-- made by tests/integration/run_operator/test_answers_table.py -->\n", "<!-- end -->"
@@ -237,7 +238,7 @@ def cell(case, play):
 @pytest.fixture(autouse=True)
 def budget(kept_in_memory, monkeypatch):
     monkeypatch.setenv("AIRFLOW__AZUREML__RETRY_BUDGET", "2.0")
-    monkeypatch.setattr(run_wait, "_BUSY_PAUSE", BUSY)
+    monkeypatch.setattr(runs, "_BUSY_PAUSE", BUSY)
 
 
 @pytest.fixture

@@ -124,6 +124,7 @@ LIBRARIES = {
     # Comes with OpenLineage.
     "attr": "worker.lineage",
     "azure": "blobs.access client.auth emulator.engine testing.azurite testing.blobs",
+    "argcomplete": "__main__",
     "cryptography": "blobs client.auth",
     "flask_appbuilder": "hooks",
     "httpcore": "client.http.clients client.http.routes client.http.transfer",

@@ -9,12 +9,13 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 from airflow.cli.cli_config import GroupCommand
 
-from aml_provider.__main__ import build_parser
+from aml_provider.__main__ import build_parser, main
 from aml_provider.cli.definition import STATUSES, USES, assignment, get_azureml_cli_commands, seconds
 from aml_provider.client import rights
 from aml_provider.client.entities import RunState
@@ -66,6 +67,7 @@ def test_these_are_the_commands():
         "jobs list",
         "jobs logs",
         "jobs show",
+        "jobs watch",
         "pipelines disable",
         "pipelines enable",
         "pipelines list",
@@ -74,6 +76,7 @@ def test_these_are_the_commands():
         "runs list",
         "runs logs",
         "runs show",
+        "runs watch",
         "schedules disable",
         "schedules enable",
         "schedules list",
@@ -127,6 +130,24 @@ def test_it_takes_what_all_of_them_take(name):
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=list(COMMANDS))
 def test_every_argument_is_explained(command):
     assert all(arg.kwargs["help"] for arg in command.args)
+
+
+@pytest.mark.parametrize("name", ["runs logs", "runs watch", "jobs logs", "jobs watch"])
+def test_the_page_describes_every_way_to_follow(name):
+    options = {flag for arg in COMMANDS[name].args for flag in arg.flags if flag.startswith("--")}
+    assert {option for option in options if f"`{option}" not in DOCS} == set()
+
+
+def test_the_help_can_be_read_on_every_terminal():
+    for command in COMMANDS.values():
+        texts = [command.help, command.description or "", *(arg.kwargs["help"] for arg in command.args)]
+        assert all(text.isascii() for text in texts)
+
+
+def test_a_program_of_its_own_carries_them_out():
+    (script,) = entry_points(group="console_scripts", name="airflow-azureml")
+    assert script.value == "aml_provider.__main__:main"
+    assert script.load() is main
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import pytest
+from support.models.service import a_run
 
-from aml_provider.cli.lookup import find_schedule, pick
+from aml_provider.cli.lookup import find_schedule, pick, pipeline_names
 from aml_provider.client.entities import Schedule
 from aml_provider.client.errors import AmbiguousName, PipelineError
 from aml_provider.client.flows.finding import Kind
@@ -85,3 +86,10 @@ class TwoSchedules(AzureMLHook):
 @pytest.mark.parametrize(("wanted", "found"), [("daily", "new"), ("new", "new"), ("old", "old")])
 def test_a_schedule_that_was_replaced_is_found_by_its_id_alone(wanted, found):
     assert find_schedule(TwoSchedules(), wanted).id == found
+
+
+def test_components_have_their_names_in_their_ids():
+    hook = AzureMLHook("nobody-asks")
+    version = "/subscriptions/s/resourceGroups/g/providers/P/workspaces/w/components/score-files/versions/2"
+    assert pipeline_names(hook, [a_run(PipelineId=version), a_run()]) == {version: "score-files"}
+    assert pipeline_names(hook, []) == {}

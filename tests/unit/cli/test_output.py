@@ -26,8 +26,8 @@ RECORD = {
 }
 
 
-# How a heading is made bold.
-_STYLE = re.compile(r"\x1b\[[01]m")
+# Bold headings and coloured statuses.
+_STYLE = re.compile(r"\x1b\[[0-9]+m")
 
 
 class Terminal(io.StringIO):
@@ -42,6 +42,8 @@ def terminal(monkeypatch):
     def of(width):
         monkeypatch.setenv("COLUMNS", str(width))
         monkeypatch.setenv("TERM", "xterm")
+        for name in ("NO_COLOR", "FORCE_COLOR"):
+            monkeypatch.delenv(name, raising=False)
         return Terminal()
 
     return of
@@ -100,9 +102,84 @@ def test_an_id_is_whole_on_every_terminal(terminal, width, data):
 
 @pytest.mark.parametrize("width", [20, 80, 100])
 def test_no_word_is_cut_on_a_narrow_terminal(terminal, width):
-    row = {"id": ID, "name": "score-files", "created": "2026-11-22T18:52:54+00:00", "description": "many words " * 20}
+    row = {"id": ID, "name": "score-files", "type": "a-type-of-one-word", "documentation": "many words " * 20}
     assert render([row], "table", terminal(width)).split().count("words") == 20
     assert set(map(str, list(row.values())[:3])) <= set(render([row], "table", terminal(width)).split())
+
+
+RUN = {
+    "id": ID,
+    "status": "Finished",
+    "experiment_name": "scoring",
+    "pipeline_name": "score-files",
+    "pipeline_id": ID,
+    "created": "2026-11-22T18:52:54+00:00",
+    "ended": "2026-11-22T18:53:54+00:00",
+    "duration": 60,
+}
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (200, list(RUN)),
+        (150, [name for name in RUN if name != "pipeline_id"]),
+        (120, ["id", "status", "experiment_name", "pipeline_name", "created", "duration"]),
+        (80, ["id", "status", "pipeline_name", "duration"]),
+        (20, ["id", "status", "pipeline_name", "duration"]),
+    ],
+)
+def test_a_narrow_terminal_leaves_out_the_least_important_columns_and_names_them(terminal, width, columns):
+    lines = _STYLE.sub("", render([RUN], "table", terminal(width))).splitlines()
+    assert [cell.strip() for cell in lines[0].split("|")] == columns
+    if width >= 80:
+        assert max(map(len, lines[:3])) <= width
+    missing = set(RUN) - set(columns)
+    said = " ".join(lines[3:])
+    assert all(name in said for name in missing)
+    assert bool(missing) == ("Too wide for this terminal" in said)
+
+
+@pytest.mark.parametrize("form", ["plain", "json", "yaml"])
+def test_other_forms_and_pipes_have_every_column(terminal, form):
+    for name in RUN:
+        assert name in render([RUN], form, terminal(20))
+        assert name in piped([RUN])
+
+
+def test_a_status_has_the_colour_of_its_meaning_on_a_terminal(terminal, monkeypatch):
+    rows = [{"id": "1", "status": "Failed"}, {"id": "Failed", "status": "Sleeping"}]
+    assert render(rows, "table", terminal(80)).count("\x1b[31mFailed") == 1
+    assert "\x1b[32mFinished\x1b[0m" in render({"status": "Finished"}, "table", terminal(80))
+    assert "\x1b" not in piped(rows)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[31mFailed" in piped(rows)
+    assert "\x1b" not in piped(rows, "plain") + piped(rows, "json") + piped(rows, "yaml")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in piped(rows)
+
+
+def test_the_line_below_the_headings_is_not_wrapped_even_if_a_link_is(terminal):
+    lines = _STYLE.sub("", render({"id": ID, "link": "x" * 200}, "table", terminal(80))).splitlines()
+    assert lines[1] == "=" * 9 + "+" + "=" * 70
+    assert "x" * 200 in lines[3]
+    assert piped({"id": ID, "link": "x" * 200}).splitlines()[1].count("=") > 200
+
+
+def test_a_dumb_terminal_gets_no_codes(terminal, monkeypatch):
+    stream = terminal(80)
+    monkeypatch.setenv("TERM", "dumb")
+    assert "\x1b" not in render(ROWS, "table", stream)
+
+
+@pytest.mark.parametrize("form", ["table", "plain", "json", "yaml"])
+def test_an_ascii_stream_gets_ascii_in_straight_columns(form):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    text = render([{"name": "été", "id": "1"}, {"name": "ete", "id": "2"}], form, stream)
+    if form == "table":
+        assert len({line.index("|") for line in text.splitlines() if "|" in line}) == 1
+        assert "\\xe9t\\xe9" in text
+    assert text.isascii()
 
 
 @pytest.mark.parametrize("width", [10, 30, 60])

@@ -7,9 +7,7 @@ from support.drivers.driving import play, reply, session
 from support.models.service import FAILURES, Service, a_run, a_step, carry_out
 
 from aml_provider.client import calls
-from aml_provider.client.errors import (
-    AzureMLError,
-)
+from aml_provider.client.errors import AzureMLError, ServerFault, Throttled
 from aml_provider.client.flows import runs as flows
 from aml_provider.client.http.retry import RetryPolicy
 from aml_provider.client.specs.target import Target
@@ -100,6 +98,57 @@ class TestWaitForRun:
         last, service, _ = self.wait([a_run()], deadline=0.0, now=lambda: 100.0)
         assert last.status == "Running"
         assert service.pauses == []
+
+
+class TestObserveRun:
+    def observe(self, runs, pages, **options):
+        service = Service({TestWaitForRun.GET: runs, TestWaitForRun.CHILDREN: pages})
+        seen = []
+        options = {"poll_interval": 30.0, "notify": seen.append, "policy": RetryPolicy(), **options}
+        return service.carry_out(flows.observe_run("r-1", "x", **options)), service, seen
+
+    def test_every_poll_is_reported_with_its_steps(self):
+        pages = [(a_step(status="Running"),), (a_step(status="Running"),), (a_step(),)]
+        last, service, seen = self.observe([a_run(), a_run(), a_run("Finished")], pages)
+        assert last is seen[-1].run
+        assert [item.steps[0].status for item in seen] == ["Running", "Running", "Completed"]
+        assert [item.problem for item in seen] == [None] * 3
+        assert service.pauses == [30.0, 30.0]
+
+    @pytest.mark.parametrize("failure", FAILURES, ids=lambda error: type(error).__name__)
+    def test_steps_that_cannot_be_read_are_a_problem_and_no_steps(self, failure):
+        _, _, seen = self.observe([a_run("Finished")], [failure])
+        assert (seen[0].steps, type(seen[0].problem)) == ((), type(failure))
+
+
+class TestOutlastThrottling:
+    def outlast(self, outcomes, **options):
+        """Repeat a wait with these outcomes; return the result, the pauses and the errors that were logged."""
+        left, logged = list(outcomes), []
+
+        def wait():
+            outcome = left.pop(0)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+            yield
+
+        flow = flows.outlast_throttling(wait, **{"deadline": None, "log": logged.append, **options})
+        result, steps = play(flow, None)
+        return result, len(steps), logged
+
+    def test_a_busy_service_is_waited_for(self):
+        busy = Throttled("x", status=429)
+        assert self.outlast([busy, busy, "end"]) == ("end", 2, [busy, busy])
+
+    def test_not_beyond_the_deadline(self):
+        busy, now = Throttled("x", status=429), iter([1.0, 10.0])
+        result, pauses, logged = self.outlast([busy, busy, "end"], deadline=10.0, now=lambda: next(now))
+        assert (result, pauses, logged) == (busy, 1, [busy])
+
+    def test_other_errors_end_it(self):
+        error = ServerFault("x", status=500)
+        assert self.outlast([error]) == (error, 0, [])
 
 
 def test_a_target_and_a_progress_read_well():
