@@ -19,7 +19,7 @@ _TIMEOUT = 60_000
 expect.set_options(timeout=_TIMEOUT)
 
 
-def find_chromium():
+def find_chromium() -> str | None:
     """The path of a Chromium: that in ``CHROMIUM``, else the installed one, else one on the PATH; None if none is."""
     if given := os.environ.get("CHROMIUM"):
         return given
