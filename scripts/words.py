@@ -83,6 +83,8 @@ GLOSSARY = (
     Word(
         "settles|settled|settling|unsettled|(?:to|will|can|cannot|must|may|not|until they|until it) settle",
         "reconcile, set status, wait",
+        # The headings of the page of errors are the words of class names.
+        but="(?:Submission|Provisioning) unsettled",
     ),
     Word("anew", "again"),
     Word("of before", "previous, earlier"),

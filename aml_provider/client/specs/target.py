@@ -70,7 +70,7 @@ class PipelineReference(NamedTuple):
         return self._replace(**versions)
 
     def describe(self) -> str:
-        """What is run, in words, for the log."""
+        """The pipeline, endpoint or component in words, for the log."""
         name = next(name for name in _NOUNS if getattr(self, name) is not None)
         version = self.endpoint_version or self.component_version
         return f"{_NOUNS[name]} {getattr(self, name)!r}{f' version {version}' if version else ''}"

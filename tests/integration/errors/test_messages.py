@@ -287,7 +287,6 @@ TYPOS = {
     "a value": invalid_argument,
     "a parameter": lambda world: world.run(pipeline_id="quick", parameters={"cuont": 1}),
     "a run": lambda _: sensor(run_id="no-such-run").execute(context_of()),
-    "a conn_id": lambda world: world.run(pipeline_id="quick", azureml_conn_id="{{ ' ' }}"),
 }
 
 
