@@ -177,7 +177,7 @@ def test_mistakes_are_found(execute: Callable[[Path], Session], tmp_path: Path):
         r"PageError: .*nothing later on the page uses \['never_called'\]",
         r"it ended with the code 2, not with 0",
         r"the page shows:\n +10000000-0000-4000-8000-000000000002\nbut this is printed:\n +1.*01",
-        r"'endpiont'",
+        r"endpiont: is not a field of this connection",
         r"AssertionError",
         r"the tests of the page:\n(.|\n)*assert \[\]",
     ]

@@ -282,7 +282,7 @@ class Session:
 
     def _command(self, command: Command, shell: Shell, exits: int) -> None:
         self.counts["commands"] += 1
-        if "…" in command.text:
+        if "…" in re.sub(r"\s#.*", "", command.text):
             raise CommandError("… is no value; use a placeholder")
         filled = Command(command.line, placeholders.fill(command.text, self._known()), command.shown)
         with contextlib.ExitStack() as happening:
