@@ -8,7 +8,7 @@ import pytest
 from support.airflow.dag_folder import DagFolder
 from support.drivers.command_line import CommandLine
 
-from aml_provider.cli.export.dag_text import is_started, start_of
+from aml_provider.cli.export.dag_text import is_started, start_of, with_start
 from aml_provider.client.models import Recurrence
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 from aml_provider.hooks.azure_ml import AzureMLHook
@@ -121,6 +121,17 @@ class TestHandover:
         due = folder.known(dag_id).next_dagrun_create_after
         assert due - after < timedelta(hours=6, minutes=1)
         assert due > after
+
+    def test_runs_that_are_due_before_the_dag_is_unpaused_are_not_lost(self, export, folder):
+        make("made up")
+        dag_id = export()["dag_id"]
+        (path,) = folder.path.glob("*.py")
+        # The handover was three days ago.
+        moment = (datetime.now(UTC) - timedelta(days=3)).replace(microsecond=0)
+        path.write_text(with_start(path.read_text(), moment))
+        folder.parse()
+        due = folder.known(dag_id).next_dagrun_create_after
+        assert moment < due <= moment + timedelta(days=1)
 
     def test_a_length_of_time_starts_at_a_fire(self, export, folder):
         start = (datetime.now(UTC) - timedelta(minutes=25)).replace(tzinfo=None, microsecond=0)

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 _NOT_EXPORTED = "not exported"
 _AGAIN = (
-    "The DAG is paused. Run this command again: if it does not list the schedule any more, the schedule is disabled, and "
-    "you can unpause the DAG."
+    "The DAG is paused. Run this command again: if it does not list the schedule any more, the schedule is disabled, "
+    "and you can unpause the DAG."
 )
 
 

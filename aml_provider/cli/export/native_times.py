@@ -223,9 +223,9 @@ def _times(
         counts = frequency in ("Minute", "Hour") or interval > 1
         if counts or not hours or not minutes or (frequency != "Day" and not (week_days or month_days)):
             notes.append(
-                f"The schedule has no start time, so its times count from its set-up, which the service does not "
-                f"report. The DAG counts from {anchor:%Y-%m-%d %H:%M} ({name}), the minute of its last run or of its creation: "
-                "compare this time with its runs."
+                "The schedule has no start time, so its times count from its set-up, which the service does not show. "
+                f"The DAG counts from {anchor:%Y-%m-%d %H:%M} ({name}), the minute of its last run or of its "
+                "creation: compare this time with its runs."
             )
     last = None if not end else _local(end)
     return NativeTimes(

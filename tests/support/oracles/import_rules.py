@@ -125,6 +125,8 @@ LIBRARIES = {
     "httpx": "client.http.clients client.http.routes client.http.transfer",
     "jinja2": "emulator operators worker",
     "openlineage": "assets worker.lineage",
+    # Comes with Airflow, whose timetables need its datetimes.
+    "pendulum": "cli",
     "pytest": "pytest_plugin",
     "rich": "cli",
     "sqlalchemy": "api_server",
