@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     from aml_provider.cli.export.dag_files import DagFile
 
 
+def why_not_readable() -> str | None:
+    """Why Airflow's database cannot be read; None: it can."""
+    try:
+        DagModel.get_dagmodel("")
+    except Exception as error:  # noqa: BLE001 - drivers of databases have errors of their own
+        reason = str(error).partition("\n")[0]
+        return (
+            f"Airflow's database cannot be read ({type(error).__name__}: {reason}). Run this command where "
+            "`airflow dags list` works."
+        )
+    return None
+
+
 def why_not_landed(file: DagFile) -> str | None:
     """Why Airflow cannot run a DAG file as it is now; None: it can.
 

@@ -194,8 +194,11 @@ def _write(item: _Export, file: DagFile | None, *, dry_run: bool) -> str:
 def _hand_over(exports: Sequence[_Export], folder: DagFolder, hook: AzureMLHook, *, yes: bool) -> None:
     """Disable the native schedules whose DAGs are in Airflow."""
     # It loads Airflow's models, which an export does not need.
+    from aml_provider.cli.export.airflow_dags import why_not_readable  # noqa: PLC0415
     from aml_provider.cli.export.handover import NotHandedOver, hand_over  # noqa: PLC0415
 
+    if (reason := why_not_readable()) is not None:
+        raise CommandError(f"{reason} No native schedule was disabled.")
     ready = [item for item in exports if item.is_done and item.schedule.is_active]
     if ready:
         names = "".join(f"\n  {item.schedule.name}" for item in ready)

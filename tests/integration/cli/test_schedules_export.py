@@ -207,3 +207,10 @@ def test_data_paths_and_a_signature(export, tmp_path):
     (row,) = export()
     assert "has a signature" in row["notes"][0]
     assert "abcdefghijklmnop" not in (tmp_path / "azureml_signed.py").read_text()
+
+
+def test_without_a_database_nothing_is_disabled(cli, tmp_path, nightly):
+    answer = cli("schedules", "export", "--dag-dir", str(tmp_path), "--disable", "--yes")
+    assert answer.code == 1
+    assert "Airflow's database cannot be read" in answer.err
+    assert AzureMLHook().get_schedule(nightly.id).is_active
