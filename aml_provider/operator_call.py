@@ -58,9 +58,9 @@ def operator_call(
         Python for a DAG file: an import and an expression. What has no default is taken from a param of the DAG.
     """
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:100] or "run"
-    lines = [f"task_id={_quoted(slug)},"]
-    lines += [f"{argument}={_text(value)}," for argument, value in target.items()]
-    lines.append(f"experiment_name={_quoted(slug)},  # created if it does not exist")
+    lines = [f"task_id={quoted(slug)},"]
+    lines += [f"{argument}={literal_text(value)}," for argument, value in target.items()]
+    lines.append(f"experiment_name={quoted(slug)},  # created if it does not exist")
     for argument, inputs in (("parameters", parameters), ("data_paths", data_paths), ("datasets", datasets)):
         entries = [_entry(item) for item in inputs]
         if entries:
@@ -79,12 +79,13 @@ def _entry(item: Input) -> str:
         value, state = _literal(item.type, item.default), "its default"
     elif item.required:
         # Not ``params.name``: the params have methods too.
-        value, state = _quoted(f"{{{{ params[{item.name!a}] }}}}"), "no default"
+        value, state = quoted(f"{{{{ params[{item.name!a}] }}}}"), "no default"
     else:
         value, state = '""', "optional"
-    comment = _line(", ".join(filter(None, (item.type, state)))) + (f": {_line(item.note)}" if item.note else "")
+    note = f": {comment_line(item.note)}" if item.note else ""
+    comment = comment_line(", ".join(filter(None, (item.type, state)))) + note
     is_comment = item.omitted or (item.default is None and not item.required)
-    return f"{'# ' if is_comment else ''}{_quoted(item.name)}: {value},  # {comment}"
+    return f"{'# ' if is_comment else ''}{quoted(item.name)}: {value},  # {comment}"
 
 
 def _literal(kind: str, text: str) -> str:
@@ -96,27 +97,30 @@ def _literal(kind: str, text: str) -> str:
         return text
     if kind in {"double", "number"} and re.fullmatch(r"-?[0-9.e+-]{1,30}", text):
         try:
-            return text if repr(float(text)) == text else _text(text)
+            return text if repr(float(text)) == text else literal_text(text)
         except ValueError:
-            return _text(text)
-    return _text(text)
+            return literal_text(text)
+    return literal_text(text)
 
 
-def _text(text: str) -> str:
+def literal_text(text: str) -> str:
     """A text that Airflow renders to this one."""
     # Jinja drops a newline at the end, and changes carriage returns.
     if any(mark in text for mark in _MARKS) or text.endswith("\n"):
         text = f"{{{{ {text!a} }}}}"
-    return _quoted(text)
+    return quoted(text)
 
 
-def _quoted(text: str) -> str:
-    """A literal in double quotes where that needs no escapes. What cannot be printed is escaped."""
-    literal = repr(text)
-    return literal if '"' in text else f'"{literal[1:-1]}"'
+def quoted(text: str) -> str:
+    """A literal in double quotes, or in single ones if that needs fewer escapes. What cannot be printed is escaped."""
+    if text.count('"') > text.count("'"):
+        return repr(text)
+    # With a double quote in the text, repr uses single quotes and escapes each of them.
+    body = repr(f'{text}"')[1:-2]
+    return '"{}"'.format(body.replace("\\'", "'").replace('"', '\\"'))
 
 
-def _line(text: str) -> str:
+def comment_line(text: str, longest: int = _LONGEST_NOTE) -> str:
     """A text as part of a comment: one line, of limited length, without characters that change how it is displayed."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return line if len(line) <= _LONGEST_NOTE else f"{line[: _LONGEST_NOTE - 1]}…"
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"

@@ -167,6 +167,31 @@ _SCHEDULES = GroupCommand(
         ),
         _command("disable", "schedules.disable", "Disable a native schedule", _SCHEDULE, ARG_YES),
         _command("enable", "schedules.enable", "Enable a native schedule", _SCHEDULE),
+        _command(
+            "export",
+            "export.command.export",
+            "Write a DAG file for each active native schedule, of v1 and of v2",
+            Arg(("--dag-dir",), help="The folder for the DAG files", metavar="DIR", required=True),
+            Arg(("--schedule",), help="Only this schedule (id or name), even if it is inactive"),
+            Arg(("--api",), help="Only native schedules (v1) or job schedules (v2)", choices=("v1", "v2")),
+            _ALL,
+            Arg(("--dry-run",), help="Print the DAG files and write nothing", action="store_true"),
+            Arg(
+                ("--accept-clock-changes",),
+                help="Also export schedules whose DAG fires at other times around clock changes",
+                action="store_true",
+            ),
+            Arg(
+                ("--disable",),
+                help="Disable each native schedule whose DAG is in Airflow, and set the DAG's start date",
+                action="store_true",
+            ),
+            ARG_YES,
+            description=(
+                "A file is never written over one that somebody else has written or edited. Until --disable has "
+                "disabled the native schedule, the DAG of a time-based one starts no runs."
+            ),
+        ),
     ),
 )
 _JOB_SCHEDULES = GroupCommand(

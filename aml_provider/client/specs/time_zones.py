@@ -63,6 +63,8 @@ _SAME = {
     "PST8PDT": "America/Los_Angeles",
     "US/East-Indiana": "America/Indianapolis",
 }
+# Windows names in the service's list that Windows, and so Unicode's table, no longer has.
+_OBSOLETE = {"Kamchatka Standard Time": "Asia/Kamchatka", "Mid-Atlantic Standard Time": "Etc/GMT+2"}
 # Files next to the zones that are not zones.
 _NO_PLACES = frozenset({"Factory", "localtime", "posixrules"})
 # GMT+2 means a zone in the east, but the zone Etc/GMT+2 is in the west.
@@ -125,6 +127,26 @@ def windows_zone(argument: str, name: object) -> str:
     if same or (similar and not offset and not _ABBREVIATION.fullmatch(name.strip())):
         hint = f"did you mean {spellings[similar[0]]!r}?"
     raise InvalidArgument(argument, f"is {name!r}, which is not the name of a time zone; {hint}")
+
+
+def iana_zone(argument: str, name: object) -> str:
+    """Find the IANA name of a time zone that a schedule of the service has.
+
+    Args:
+        argument: The argument's name, for the error.
+        name: A Windows name such as ``Korea Standard Time``, or an IANA name.
+
+    Raises:
+        InvalidArgument: There is no such zone.
+    """
+    from tzlocal.windows_tz import win_tz  # noqa: PLC0415 - see windows_zone()
+
+    found = str(name) if name == "UTC" else win_tz.get(str(name)) or _OBSOLETE.get(str(name))
+    if found is None and name in available_timezones() - _NO_PLACES:
+        found = str(name)
+    if found is None:
+        raise InvalidArgument(argument, f"is {name!r}, which is not the name of a time zone")
+    return found
 
 
 def _with_the_clock_of(*zones: tzinfo) -> str:

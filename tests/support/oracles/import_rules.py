@@ -55,7 +55,7 @@ ROOMS = {
     "sensors": "blobs client connection deadlines durations hooks links parsing triggers worker",
     "api_server": "client connection durable hooks masking metrics state stored",
     "plugin": "api_server xcom",
-    "cli": "client connection durations hooks operator_call",
+    "cli": "client connection durable durations hooks operator_call",
     "__main__": "cli",
     "emulator": "operator_call",
     "testing": "emulator",
@@ -131,6 +131,8 @@ LIBRARIES = {
     "httpx": "client.http.clients client.http.routes client.http.transfer",
     "jinja2": "emulator operators worker",
     "openlineage": "assets worker.lineage",
+    # Comes with Airflow, whose timetables need its datetimes.
+    "pendulum": "cli",
     "pytest": "pytest_plugin",
     "rich": "cli",
     "sqlalchemy": "api_server",

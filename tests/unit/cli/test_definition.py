@@ -79,6 +79,7 @@ def test_these_are_the_commands():
         "runs watch",
         "schedules disable",
         "schedules enable",
+        "schedules export",
         "schedules list",
         "schedules show",
         "submit",
@@ -119,7 +120,7 @@ def test_what_carries_it_out_is_there(command):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_it_takes_what_all_of_them_take(name):
-    wanted = [f"--{item}=x" for item in ("experiment",) if name == "submit"]
+    wanted = [f"{flag}=x" for arg in COMMANDS[name].args for flag in arg.flags if arg.kwargs.get("required")]
     given = ["x"] if any(not arg.flags[0].startswith("-") for arg in COMMANDS[name].args) else []
     options = build_parser().parse_args([*name.split(), *given, *wanted])
     assert options.conn_id == DEFAULT_CONN_ID
@@ -163,6 +164,18 @@ def test_a_program_of_its_own_carries_them_out():
 def test_commands_that_stop_something_accept_yes(name):
     assert build_parser().parse_args([*name.split(), "x"]).yes is False
     assert build_parser().parse_args([*name.split(), "x", "-y"]).yes is True
+
+
+def test_an_export_accepts_yes_because_it_can_disable():
+    assert build_parser().parse_args(["schedules", "export", "--dag-dir", "x"]).yes is False
+    assert build_parser().parse_args(["schedules", "export", "--dag-dir", "x", "-y"]).yes is True
+
+
+def test_the_page_describes_every_option_of_an_export():
+    page = (Path(__file__).parents[3] / "docs/how-to/export-native-schedules.md").read_text()
+    options = {flag for arg in COMMANDS["schedules export"].args for flag in arg.flags if flag.startswith("--")}
+    common = {"--conn-id", "--output", "--verbose"}
+    assert {option for option in options - common if f"`{option}" not in page} == set()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""``schedules export``: native schedules as DAG files."""
