@@ -15,18 +15,29 @@ if TYPE_CHECKING:
 
 
 class TaskStateSlot:
-    """A key of Airflow's task state store (3.3 and later). Its JSON value survives retries and clears."""
+    """A key of Airflow's task state store (3.3 and later). Its JSON value survives retries and clears.
 
-    def __init__(self, store: Any, key: str) -> None:
+    Args:
+        store: Airflow's task state store.
+        key: The key.
+        earlier: Where an Airflow without a task state store kept the value; None: nowhere.
+    """
+
+    def __init__(self, store: Any, key: str, earlier: VariableSlot | None = None) -> None:
         self._store = store
         self._key = key
+        self._earlier = earlier
 
     def __str__(self) -> str:
         return f"key {self._key} in its task state store"
 
     def load(self) -> str | None:
-        """Read the value as JSON text; None if there is none."""
+        """Read the value as JSON text; None if there is none. A value of an earlier Airflow is moved to here."""
         stored = self._store.get(self._key)
+        if stored is None and self._earlier is not None and (text := self._earlier.load()) is not None:
+            self.save(text)
+            self._earlier.delete()
+            return text
         return stored if stored is None or isinstance(stored, str) else json.dumps(stored)
 
     def save(self, text: str) -> None:
@@ -84,14 +95,17 @@ class VariableSlot:
 def intent_slot(context: Context) -> Slot:
     """The place where a task instance stores its intent to create a native schedule.
 
-    It is the best place that this Airflow has: since 3.3 the task state store, before 3.3 a Variable.
+    It is the best place that this Airflow has: since 3.3 the task state store, before 3.3 a Variable. A retry after an
+    upgrade of Airflow finds what the try before the upgrade has stored.
     """
     store = context.get("task_state_store")
-    if store is not None:
-        return TaskStateSlot(store, "azureml_schedule_intent")
     ti: Any = context["ti"]
     key = f"azureml_schedule_intent_{short_hash([ti.dag_id, ti.run_id, ti.task_id, ti.map_index])}"
-    return VariableSlot(key, "Azure ML: the creation of a schedule is under way")
+    variable = VariableSlot(key, "Azure ML: the creation of a schedule is under way")
+    if store is None:
+        return variable
+    # The first try has stored nothing, and a look-up of a Variable asks the secrets backend first.
+    return TaskStateSlot(store, "azureml_schedule_intent", variable if ti.try_number > 1 else None)
 
 
 def short_hash(names: list[Any]) -> str:

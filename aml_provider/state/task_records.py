@@ -28,14 +28,27 @@ _MERGES = 3
 
 
 class TaskStateSubmissionStore:
-    """Keeps the record in Airflow's task state store (3.3 and later), where it survives retries and clears."""
+    """Keeps the record in Airflow's task state store (3.3 and later), where it survives retries and clears.
 
-    def __init__(self, store: Any) -> None:
+    Args:
+        store: Airflow's task state store.
+        earlier: Where an Airflow without a task state store kept the record: it may have been upgraded since an earlier
+            try. None: there was no earlier try.
+    """
+
+    def __init__(self, store: Any, earlier: VariableSubmissionStore | None = None) -> None:
         self._slot = TaskStateSlot(store, _STORE_KEY)
+        self._earlier = earlier
 
     def load(self) -> SubmissionRecord | None:
-        """Read the record."""
-        return _decode(self._slot.load(), f"the {self._slot}")
+        """Read the record; one of an earlier Airflow moves into the task state store."""
+        record = _decode(self._slot.load(), f"the {self._slot}")
+        if record is None and self._earlier is not None:
+            record = self._earlier.load()
+            if record is not None:
+                self.save(record)
+                self._earlier.forget()
+        return record
 
     def save(self, record: SubmissionRecord) -> None:
         """Replace the record."""
@@ -115,6 +128,10 @@ class VariableSubmissionStore:
         )
         self.save(finished)
 
+    def forget(self) -> None:
+        """Delete the Variable of this task instance, because its record has moved."""
+        self._slot.delete()
+
     def _ended(self) -> dict[str, Any]:
         """The number of the last try and the record of each archived DAG run, the latest one last."""
         stored = variables.read(self._archive)
@@ -129,10 +146,14 @@ class VariableSubmissionStore:
 
 def open_submission_store(context: Context) -> SubmissionStore:
     """Open the task state store if this Airflow has one, else the Variable."""
-    store = context.get("task_state_store")
-    if store is not None:
-        return TaskStateSubmissionStore(store)
-    ti: Any = context["ti"]
+    store, ti = context.get("task_state_store"), context["ti"]
+    if store is None:
+        return _variable_store(ti)
+    # The first try has no record, and a look-up of a Variable asks the secrets backend first.
+    return TaskStateSubmissionStore(store, _variable_store(ti) if ti.try_number > 1 else None)
+
+
+def _variable_store(ti: Any) -> VariableSubmissionStore:
     return VariableSubmissionStore(
         f"azureml_submission_{short_hash([ti.dag_id, ti.run_id, ti.task_id, ti.map_index])}",
         f"azureml_ended_{short_hash([ti.dag_id, ti.task_id, ti.map_index])}",

@@ -69,7 +69,8 @@ def a_record(text):
 
 
 def an_intent(text):
-    Intent.load(intent_slot({"task_state_store": Store(azureml_schedule_intent=text)}))
+    first_try = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=1)
+    Intent.load(intent_slot({"task_state_store": Store(azureml_schedule_intent=text), "ti": first_try}))
 
 
 def a_run_watcher(text):

@@ -68,7 +68,12 @@ class World:
             target=target,
             owner=owner,
             if_exists=if_exists,
-            intent_slot=intent_slot({"task_state_store": self.store}),
+            intent_slot=intent_slot(
+                {
+                    "task_state_store": self.store,
+                    "ti": SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=1),
+                }
+            ),
             lookup_timeout=LOOKUP_TIMEOUT,
             log=SimpleNamespace(info=self.said.append, warning=self.warned.append),
             now=self.service.now,

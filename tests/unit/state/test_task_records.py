@@ -140,6 +140,50 @@ def test_an_empty_store_is_a_store_too(variables):
     )
 
 
+def after_upgrade(store, try_number):
+    """The store of a try after Airflow got a task state store."""
+    return open_submission_store({"ti": task(try_number=try_number), "task_state_store": store})
+
+
+def test_a_retry_after_an_upgrade_of_airflow_finds_the_record_and_moves_it(variables):
+    open_submission_store({"ti": task()}).save(RECORD)
+    store = Store(Service())
+    assert after_upgrade(store, 2).load() == RECORD
+    assert not variables
+    assert after_upgrade(store, 3).load() == RECORD
+
+
+def test_a_clear_after_an_upgrade_of_airflow_finds_the_ended_record(variables):
+    open_submission_store({"ti": task()}).close(RECORD)
+    assert after_upgrade(Store(Service()), 2).load() == RECORD._replace(finished=True)
+
+
+def test_a_record_in_the_task_state_store_counts_more_than_an_earlier_one(variables):
+    open_submission_store({"ti": task()}).save(RECORD)
+    store = Store(Service())
+    later = RECORD._replace(run_id="later")
+    after_upgrade(store, 2).save(later)
+    assert after_upgrade(store, 3).load() == later
+
+
+def test_a_first_try_does_not_look_for_an_earlier_record(variables):
+    open_submission_store({"ti": task()}).save(RECORD)
+    assert after_upgrade(Store(Service()), 1).load() is None
+
+
+def test_a_schedule_s_intent_survives_an_upgrade_of_airflow(variables):
+    slots.intent_slot({"ti": task()}).save('{"a": 1}')
+    store = Store(Service())
+
+    def slot(try_number):
+        return slots.intent_slot({"ti": task(try_number=try_number), "task_state_store": store})
+
+    assert slot(1).load() is None
+    assert json.loads(slot(2).load()) == {"a": 1}
+    assert not variables
+    assert json.loads(slot(3).load()) == {"a": 1}
+
+
 @pytest.mark.parametrize("change", [{"dag_id": "e"}, {"run_id": "s"}, {"task_id": "u"}, {"map_index": 0}])
 def test_each_task_instance_has_a_variable_of_its_own(variables, change):
     open_submission_store({"ti": task()}).save(RECORD)
