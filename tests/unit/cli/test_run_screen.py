@@ -96,12 +96,13 @@ class TestScreen:
         return screen
 
     def test_it_has_a_row_for_each_step(self):
-        assert drawn(
-            self.screen(seen("Running", READ_ENDED, a_step("score", startTimeUtc=CREATED, status="Running")))
-        ) == [
+        score = a_step("score", "Running", startTimeUtc=CREATED)
+        lines = drawn(self.screen(seen("Running", READ_ENDED, score)))
+        # Older versions of rich make it a little longer.
+        assert set(lines.pop(2)) == {"=", "+"}
+        assert lines == [
             "Run of score-files: Running, 0:00:30",
             "step  | status    | started (UTC) | duration",
-            "======+===========+===============+=========",
             "read  | Completed | 16:25:10      | 0:00:10",
             "score | Running   | 16:25:00      | 0:00:30",
             "Ctrl-C stops watching; the run continues.",
