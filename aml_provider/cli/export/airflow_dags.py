@@ -1,4 +1,4 @@
-"""What Airflow's database knows of an exported DAG."""
+"""The state of an exported DAG in Airflow's database."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The text of a DAG file that replaces a native schedule.
 
 Names and values come from the workspace. They cannot become code or templates: all of them are written as Python
-literals, a text that Jinja would read as a template is written as one that renders to it, and a comment has no line of
-its own but those that begin with a hash sign.
+literals, a text that Jinja would read as a template is written as one that renders to it, and each line of a comment
+begins with a hash sign.
 """
 
 from __future__ import annotations

@@ -109,6 +109,6 @@ def _check_distance(times: NativeTimes, moment: datetime) -> None:
         after, before = min(after, part), min(before, part)
     if near := times.between(moment - after, moment + before):
         raise NotHandedOver(
-            f"The native schedule fires at {near[0]:%H:%M:%S}Z, which is too close to tell who starts that run. Run "
-            f"this command again after {near[-1] + after:%H:%M:%S}Z."
+            f"The native schedule fires at {near[0]:%H:%M:%S}Z, too close for it to be certain who starts that run. "
+            f"Run this command again after {near[-1] + after:%H:%M:%S}Z."
         )

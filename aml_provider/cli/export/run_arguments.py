@@ -67,7 +67,7 @@ _COMPUTES = frozenset({"default_compute", "defaultcompute", "defaultcomputetarge
 
 @dataclass(frozen=True, kw_only=True)
 class RunArguments:
-    """What a native schedule runs, as arguments of the run operator.
+    """The run operator's arguments for the runs of a native schedule.
 
     Attributes:
         subject: What is run, for people: ``published pipeline 'score-files'``.

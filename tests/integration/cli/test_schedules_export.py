@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -209,8 +212,18 @@ def test_data_paths_and_a_signature(export, tmp_path):
     assert "abcdefghijklmnop" not in (tmp_path / "azureml_signed.py").read_text()
 
 
-def test_without_a_database_nothing_is_disabled(cli, tmp_path, nightly):
-    answer = cli("schedules", "export", "--dag-dir", str(tmp_path), "--disable", "--yes")
-    assert answer.code == 1
-    assert "Airflow's database cannot be read" in answer.err
+def test_without_a_database_nothing_is_disabled(tmp_path, nightly):
+    # A process of its own: this one may have a database by now.
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    options = ["schedules", "export", "--dag-dir", str(folder), "--disable", "--yes"]
+    done = subprocess.run(
+        [sys.executable, "-m", "aml_provider", *options],
+        env=os.environ | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/empty.db"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Airflow's database cannot be read" in done.stderr
     assert AzureMLHook().get_schedule(nightly.id).is_active
