@@ -114,7 +114,7 @@ def _continues(run: PipelineRun) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if isinstance(error.__cause__, InvalidArgument):
+        if any(isinstance(item, InvalidArgument) for item in (error, error.__cause__)):
             # The run has ended without the step whose logs were wanted.
             raise
         say(f"Run {run.id} continues. See it with `runs show {run.id}`, or end it with `runs cancel {run.id}`.")
