@@ -191,6 +191,7 @@ def test_a_step_that_does_not_exist_is_an_error(cli):
     answer = cli("runs", "logs", cli.ended("quick"), "--follow", "--step", "nope", *FAST)
     assert (answer.code, answer.out) == (1, "")
     assert "has no such step; it has work" in answer.err
+    assert "continues" not in answer.err
 
 
 def test_a_log_that_cannot_be_read_at_first_is_complete_in_the_end(cli, workspace):
