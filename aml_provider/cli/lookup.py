@@ -9,6 +9,7 @@ from aml_provider.cli.execution import say
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.flows.finding import ENDPOINT, PIPELINE, SCHEDULE, no_such_name, only_named
 from aml_provider.client.flows.schedules import is_replaced
+from aml_provider.client.help import text_of
 from aml_provider.compat import AirflowException
 
 if TYPE_CHECKING:
@@ -74,5 +75,5 @@ def pipeline_names(hook: AzureMLHook, runs: Iterable[PipelineRun]) -> dict[str, 
     try:
         return names | {item.id: item.name for item in hook.list_pipelines(active_only=False)}
     except (AzureMLError, AirflowException) as error:
-        say(f"The names of the pipelines are missing: {error}")
+        say(f"The names of the pipelines are missing: {text_of(error)}")
         return names

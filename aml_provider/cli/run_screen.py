@@ -94,7 +94,7 @@ def _reporting_problems(show: Callable[[Observation], None]) -> Callable[[Observ
         if seen.problem is None:
             steps, is_failing = seen.steps, False
         elif not is_failing:
-            say(f"The steps of the run could not be read: {seen.problem}")
+            say(f"The steps of the run could not be read: {seen.problem.text}")
             is_failing = True
         show(seen._replace(steps=steps))
 

@@ -16,6 +16,7 @@ from aml_provider.cli.export.native_times import NotExpressible
 from aml_provider.cli.export.planning import Planner
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.flows.schedules import is_replaced
+from aml_provider.client.help import text_of
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AirflowException
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.durable import schedule_owner
@@ -216,7 +217,7 @@ def _hand_over(exports: Sequence[_Export], folder: DagFolder, hook: AzureMLHook,
         except (NotHandedOver, FileChanged, OSError) as error:
             item.fail("not disabled", str(error))
         except (AzureMLError, AirflowException) as error:
-            item.fail("not disabled", f"{error} {_AGAIN}")
+            item.fail("not disabled", f"{text_of(error)} {_AGAIN}")
 
 
 def _disable(item: _Export, hook: AzureMLHook) -> None:

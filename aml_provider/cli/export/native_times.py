@@ -206,7 +206,7 @@ def _times(
     try:
         name = iana_zone("time zone", zone or "UTC")
     except InvalidArgument as error:
-        raise NotExpressible(f"has a time zone that this version does not know: {error}") from None
+        raise NotExpressible(f"has a time zone that this version does not know: {error.text}") from None
     given = None if not start else _local(start)
     if given is not None and given[1]:
         # In UTC, whatever the zone is.
@@ -264,7 +264,7 @@ def _of_cron(common: dict[str, Any], expression: str) -> NativeTimes:
             "cron", " ".join([*fields[:2], *("*" for _ in fields[2:4]), *fields[4:]])
         ).split()
     except InvalidArgument as error:
-        raise NotExpressible(f"has a cron expression whose times are not certain: {error}") from None
+        raise NotExpressible(f"has a cron expression whose times are not certain: {error.text}") from None
     days = sorted({(number - 1) % 7 for number in _field(day, 6)})
     every_day = len(days) == len(WEEK_DAYS)
     times = _times(

@@ -243,7 +243,7 @@ def _checked(subject: str, arguments: Mapping[str, Any], notes: list[str]) -> Ru
         reference = PipelineReference(**{name: given[name] for name in PipelineReference._fields if name in given})
         check_order(reference.check(), request, None)
     except InvalidArgument as error:
-        raise NotExpressible(f"starts runs that the run operator cannot start: {error}") from None
+        raise NotExpressible(f"starts runs that the run operator cannot start: {error.text}") from None
     return RunArguments(subject=subject, arguments=given, notes=notes)
 
 

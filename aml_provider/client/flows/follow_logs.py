@@ -126,7 +126,7 @@ class LogFollower:
         try:
             steps = yield from list_steps(self._experiment, self._run_id)
         except AzureMLError as error:
-            self._failed(f"list the steps of run {self._run_id}", str(error))
+            self._failed(f"list the steps of run {self._run_id}", error.text)
             return False
         self._over(f"list the steps of run {self._run_id}")
         is_complete = True
@@ -174,7 +174,7 @@ class LogFollower:
             try:
                 found[name] = yield from read_news(operation, url, step.files.get(name, LogFile()))
             except AzureMLError as error:
-                self._failed(operation, str(error))
+                self._failed(operation, error.text)
                 is_quiet = False
             else:
                 self._over(operation)

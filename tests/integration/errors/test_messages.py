@@ -356,7 +356,7 @@ def test_the_result_of_the_connections_test_ends_with_the_address(world):
         (["pipelines", "show", "quik"], 1, "pipeline-error"),
         (["runs", "show", "no-such-run"], 1, "not-found"),
         (["submit", "--pipeline", "quick", "--experiment", "x", "--parameter", "cuont=1"], 1, "invalid-parameters"),
-        (["submit", "--pipeline", "fails", "--experiment", "x", "--wait", "--poll-interval", "0.02"], 1, "run-failed"),
+        (["submit", "--pipeline", "fails", "--experiment", "x", "--wait", "--poll-interval", "0.02"], 3, "run-failed"),
         (["submit", "--experiment", "x"], 2, "usage-error"),
         (["pipelines", "list", "--conn-id", "nobody"], 1, "connection-not-found"),
     ],
