@@ -6,11 +6,13 @@ import re
 from typing import TYPE_CHECKING, TypeVar
 
 from aml_provider.cli.execution import say
+from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.flows.finding import ENDPOINT, PIPELINE, SCHEDULE, no_such_name, only_named
 from aml_provider.client.flows.schedules import is_replaced
 from aml_provider.client.help import text_of
 from aml_provider.compat import AirflowException
+from aml_provider.hooks.azure_ml import retry_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # …/components/{name}/versions/{version}: the id of a component's version in Azure Resource Manager.
+# Seconds for which the names of pipelines are requested again after an error.
+_NAMES_BUDGET = 2.0
 _COMPONENT = re.compile(r"/components/([^/]+)/versions/[^/]+$", re.IGNORECASE)
 
 
@@ -73,7 +77,10 @@ def pipeline_names(hook: AzureMLHook, runs: Iterable[PipelineRun]) -> dict[str, 
     if ids <= names.keys():
         return names
     try:
-        return names | {item.id: item.name for item in hook.list_pipelines(active_only=False)}
+        # Names are a courtesy: a command that waits for a run for hours must not wait for them.
+        with hook.client(retry_policy()._replace(budget=_NAMES_BUDGET, throttled_budget=0.0)) as client:
+            found_pipelines = client.call(calls.list_pipelines(active_only=False))
+        return names | {item.id: item.name for item in found_pipelines}
     except (AzureMLError, AirflowException) as error:
         say(f"The names of the pipelines are missing: {text_of(error)}")
         return names

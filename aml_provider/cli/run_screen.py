@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -68,20 +69,41 @@ def watching(stream: TextIO, pipeline: str) -> Iterator[Callable[[Observation], 
         console=console,
         # Durations grow between two polls.
         refresh_per_second=1,
-        # Messages appear above the table.
-        redirect_stderr=sys.stderr.isatty(),
+        redirect_stderr=False,
         redirect_stdout=False,
     )
+    messages = _AboveTable(console, stream) if sys.stderr.isatty() else sys.stderr
 
     def show(seen: Observation) -> None:
         screen.seen = seen
         live.refresh()
 
-    with live:
+    with live, contextlib.redirect_stderr(messages):
         try:
             yield _reporting_problems(show)
         finally:
             screen.is_over = True
+
+
+class _AboveTable(io.TextIOBase):
+    """A stream whose lines appear above the table. The terminal wraps long ones, so that addresses stay whole.
+
+    Args:
+        console: The console of the table.
+        stream: The terminal.
+    """
+
+    def __init__(self, console: Console, stream: TextIO) -> None:
+        self._console = console
+        self._stream = stream
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        """Print the lines that have ended."""
+        *lines, self._begun = f"{self._begun}{text}".split("\n")
+        for line in lines:
+            self._console.print(Text(encodable(line, self._stream)), soft_wrap=True)
+        return len(text)
 
 
 def _reporting_problems(show: Callable[[Observation], None]) -> Callable[[Observation], None]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from aml_provider.cli.output import Record
+    from aml_provider.client.entities import HistoryRun
+    from aml_provider.client.flows.runs import Observation
     from aml_provider.hooks.azure_ml import AzureMLHook
 
 
@@ -104,12 +106,19 @@ def watch(options: Namespace, hook: AzureMLHook, output: TextIO) -> Record | Non
     say(f"Watching run {run.id}: {link}")
     wait = RunWait(hook, options.timeout)
     is_text = options.output in {"table", "plain"}
-    with watching(output if is_text else sys.stderr, names.get(run.pipeline_id, "")) as notify:
+    steps: tuple[HistoryRun, ...] = ()
+
+    def notify(seen: Observation) -> None:
+        nonlocal steps
+        # Without those that cannot be read now.
+        steps = seen.steps if seen.problem is None else steps
+        display(seen)
+
+    with watching(output if is_text else sys.stderr, names.get(run.pipeline_id, "")) as display:
         run = wait.observe(run, options.poll_interval, notify)
     answer = None
     if not is_text:
-        steps = [of_step(step) for step in hook.list_steps(run)]
-        answer = {**of_run(run, names), "link": link, "steps": steps}
+        answer = {**of_run(run, names), "link": link, "steps": [of_step(step) for step in steps]}
     wait.conclude(run, answer)
     return answer
 

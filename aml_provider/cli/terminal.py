@@ -29,12 +29,15 @@ _COLOURS = (
 )
 
 
-def write(stream: TextIO, text: str) -> None:
+def write(stream: TextIO | None, text: str) -> None:
     """Write text and flush it; characters that the stream cannot encode are escaped.
 
     Raises:
         SystemExit: The reader has closed the pipe, as in ``| head -1``. The exit code is that of other programs.
     """
+    # Python has no stream where the shell has closed it (``>&-``).
+    if stream is None:
+        return
     try:
         whole = encodable(text, stream)
         stream.writelines(whole[start : start + _AT_A_TIME] for start in range(0, len(whole), _AT_A_TIME))

@@ -42,8 +42,8 @@ class AzureMLHook(
     Nothing is read or opened before a method is called. Each method opens a connection pool and closes it; use
     :meth:`client` or :meth:`async_client` to make several requests with one pool.
 
-    Permanent errors, which a retry would not fix, are raised as ``AirflowFailException`` with the
-    :class:`~aml_provider.client.errors.AzureMLError` as its cause. All others are raised as that error itself.
+    All errors are of the classes of :class:`~aml_provider.client.errors.AzureMLError`. A permanent one, which a retry
+    would not fix, is an ``AirflowFailException`` of Airflow too.
 
     Args:
         azureml_conn_id: The connection, of type ``azureml``.

@@ -44,7 +44,7 @@ class TaskStateSubmissionStore:
         """Read the record; one of an earlier Airflow moves into the task state store."""
         record = _decode(self._slot.load(), f"the {self._slot}")
         if record is None and self._earlier is not None:
-            record = self._earlier.load()
+            record = self._earlier.load_unended()
             if record is not None:
                 self.save(record)
                 self._earlier.forget()
@@ -82,9 +82,13 @@ class VariableSubmissionStore:
         self._try_number = try_number
         self._is_test = is_test
 
+    def load_unended(self) -> SubmissionRecord | None:
+        """Read the record of a task that has not ended."""
+        return _decode(self._slot.load(), f"the {self._slot}")
+
     def load(self) -> SubmissionRecord | None:
         """Read the record; if the task has ended, from the archive."""
-        record = _decode(self._slot.load(), f"the {self._slot}")
+        record = self.load_unended()
         if record is not None:
             return record
         ended = self._ended()

@@ -88,7 +88,8 @@ class AzureMLScheduleLookTrigger(SensorTrigger):
                 run = cursor.next_run(found, since)
                 text = f"Schedule {subject}: {len(found)} runs, next: {run.id if run else 'none yet'}"
                 if (line := lines.line(text, clock())) is not None:
-                    self.log.info("%s", line)
+                    # On Airflow 3 a line may block until the supervisor has received it.
+                    await asyncio.to_thread(self.log.info, "%s", line)
                 return run is not None
 
             yield poll

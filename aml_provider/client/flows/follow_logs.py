@@ -159,16 +159,21 @@ class LogFollower:
         """Read the logs of a step once; return whether there was nothing new and no error."""
         key = f"the logs of step {step.name!r}"
         found: dict[str, News] = {}
+        problems: list[str] = []
         try:
-            files = yield from log_files(self._experiment, item, lambda text: self._failed(f"more of {key}", text))
-            if has_ended and not files and item.node_id and _STDOUT not in step.files:
+            files = yield from log_files(self._experiment, item, problems.append)
+            if has_ended and not files and not problems and item.node_id and _STDOUT not in step.files:
                 text: str = yield calls.get_step_log(self._run_id, item.node_id, _STDOUT)
                 found[_STDOUT] = News(text.encode())
         except AzureMLError as error:
-            self._failed(key, f"The list of {key} could not be read: {error}")
+            self._failed(key, f"The list of {key} could not be read: {error.text}")
             return False
         self._over(key)
-        is_quiet = True
+        if problems:
+            self._failed(f"more of {key}", problems[0])
+        else:
+            self._over(f"more of {key}")
+        is_quiet = not problems
         for name, url in files.items():
             operation = f"read {name} of step {step.name!r}"
             try:
@@ -178,7 +183,9 @@ class LogFollower:
                 is_quiet = False
             else:
                 self._over(operation)
-        return not self._sort(step, {*files, *found}, found) and is_quiet
+        # In a list that is not complete, a file that is missing has not vanished.
+        listed = {*files, *found, *(step.files if problems else ())}
+        return not self._sort(step, listed, found) and is_quiet
 
     def _sort(self, step: _Step, listed: set[str], found: dict[str, News]) -> bool:
         """Deliver what was found in the files of a step; return whether there was anything new."""

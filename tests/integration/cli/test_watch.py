@@ -45,6 +45,22 @@ def test_each_change_is_a_line_and_success_is_zero(cli):
     assert f"Run {run_id} ended as Finished after " in answer.err
 
 
+def test_the_names_of_pipelines_are_not_waited_for(cli, workspace):
+    run_id = cli.ended("quick")
+    workspace.faults.add("status", status=429, method="GET", path="*/Pipelines", retry_after=3600)
+    answer = cli("runs", "watch", run_id, *FAST)
+    assert answer.code == 0
+    assert "The names of the pipelines are missing" in answer.err
+
+
+def test_programs_get_an_answer_though_the_steps_cannot_be_read(cli, workspace):
+    run_id = cli.ended("quick")
+    workspace.faults.add("status", status=403, method="GET", path="*/children")
+    answer = cli("runs", "watch", run_id, *FAST, "-o", "json")
+    assert answer.code == 0
+    assert (answer.json["status"], answer.json["steps"]) == ("Finished", [])
+
+
 def test_a_failed_run_has_an_exit_code_of_its_own_and_its_reason(cli):
     answer = cli("runs", "watch", cli.ended("fails"), *FAST)
     assert answer.code == 3

@@ -6,7 +6,7 @@ import re
 
 from support.models.service import Service, a_run, a_step
 
-from aml_provider.client.entities import RunDetails
+from aml_provider.client.entities import Artifact, RunDetails
 from aml_provider.client.flows.follow_logs import LogFollower
 from aml_provider.client.http.messages import Pause
 from aml_provider.client.http.reply import Reply
@@ -29,7 +29,8 @@ class GrowingLogs(Service):
         changes: Functions that change all this; each pause calls the next one. After the last one, the run finishes.
         delivered: What the follower has delivered, in order: the name and the bytes.
         warnings: The follower's lines.
-        failing: Files, and ``children``, whose reading fails with this error.
+        failing: Files, ``children`` and ``artifacts``, whose reading fails with this error.
+        is_listed: Whether the details of a step name its files; otherwise only the list of its artifacts does.
         stdout: The texts of steps without files.
     """
 
@@ -41,6 +42,10 @@ class GrowingLogs(Service):
         for name in steps:
             answers |= {
                 f"GET /experiments/x/runs/s-{name}/details": lambda _, name=name: self._details(name),
+                f"GET /artifacts/prefix/contentinfo/ExperimentRun/dcid.{name}/user_logs": (
+                    lambda _, name=name: self._artifacts(name)
+                ),
+                f"GET /artifacts/prefix/contentinfo/ExperimentRun/dcid.{name}/system_logs": (),
                 "POST /PipelineRuns/r-1/Graph/Shareable/STDOUT": lambda call: self.stdout[call.body[0]],
             }
         super().__init__(answers)
@@ -51,6 +56,7 @@ class GrowingLogs(Service):
         self.delivered = []
         self.warnings = []
         self.failing = {}
+        self.is_listed = True
         self.stdout = {}
         self._has_ranges = has_ranges
 
@@ -81,12 +87,26 @@ class GrowingLogs(Service):
                 name,
                 self.statuses.get(name, "Completed" if self.status == "Finished" else "Running"),
                 tags={"azureml.nodeid": name},
+                **({} if self.is_listed else {"dataContainerId": f"dcid.{name}"}),
             )
             for name in self.files
         )
 
     def _details(self, step):
-        return RunDetails("", {name: f"{_STORE}/{step}/{name}" for name in self.files[step]})
+        return RunDetails("", {name: f"{_STORE}/{step}/{name}" for name in self.files[step]} if self.is_listed else {})
+
+    def _artifacts(self, step):
+        return self.failing.get("artifacts") or tuple(
+            Artifact.from_wire(
+                {
+                    "origin": "ExperimentRun",
+                    "container": f"dcid.{step}",
+                    "path": name,
+                    "contentUri": f"{_STORE}/{step}/{name}",
+                }
+            )
+            for name in self.files[step]
+        )
 
     def _answer(self, item):
         if not getattr(item, "url", "").startswith(_STORE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +10,7 @@ import pytest
 from rich.console import Console
 from support.models.service import a_run, a_step
 
+from aml_provider.cli.execution import say
 from aml_provider.cli.run_screen import ChangeLines, RunScreen, fitting, watching
 from aml_provider.client.errors import Unreachable
 from aml_provider.client.flows.runs import Observation
@@ -189,3 +191,18 @@ def test_steps_that_cannot_be_read_stay_as_they_were_and_are_reported_once(capsy
             notify(item)
     assert [line.split()[1] for line in stream.getvalue().splitlines()] == ["Running", "Running", "Completed"]
     assert capsys.readouterr().err == "The steps of the run could not be read: The service is unreachable.\n"
+
+
+class AsciiScreen(io.TextIOWrapper):
+    def isatty(self):
+        return True
+
+
+def test_messages_appear_above_the_table_whole_and_in_characters_that_the_terminal_has(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    screen = AsciiScreen(io.BytesIO(), encoding="ascii", write_through=True)
+    address = "https://" + "x" * 200
+    with contextlib.redirect_stderr(screen), watching(screen, "") as notify:
+        notify(seen("Running", read()))
+        say(f"café: {address}")
+    assert f"caf\\xe9: {address}" in screen.buffer.getvalue().decode()

@@ -86,3 +86,8 @@ def test_a_reader_that_has_gone_ends_the_command_as_other_programs_end():
         assert ending.value.code == 141
         # Python writes what is left when it ends.
         write(stream, "more")
+
+
+def test_a_stream_that_the_shell_has_closed_takes_everything():
+    # `>&-`: Python's own stream is None then.
+    write(None, "text\n")

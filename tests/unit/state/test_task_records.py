@@ -153,9 +153,11 @@ def test_a_retry_after_an_upgrade_of_airflow_finds_the_record_and_moves_it(varia
     assert after_upgrade(store, 3).load() == RECORD
 
 
-def test_a_clear_after_an_upgrade_of_airflow_finds_the_ended_record(variables):
+def test_an_archived_record_is_not_used_after_an_upgrade_as_its_dag_run_may_have_been_deleted(variables):
     open_submission_store({"ti": task()}).close(RECORD)
-    assert after_upgrade(Store(Service()), 2).load() == RECORD._replace(finished=True)
+    store = Store(Service())
+    assert after_upgrade(store, 1).load() is None
+    assert after_upgrade(store, 2).load() is None
 
 
 def test_a_record_in_the_task_state_store_counts_more_than_an_earlier_one(variables):

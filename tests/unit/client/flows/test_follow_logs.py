@@ -92,6 +92,33 @@ def test_a_rotated_file_that_is_listed_later_is_recognised_too():
     assert sorted(data for _, data in logs.delivered) == [b"a\n", b"b\n", b"c\n"]
 
 
+def test_a_list_of_files_that_cannot_be_read_when_the_step_ends_is_read_again():
+    logs = GrowingLogs("one", "two")
+    logs.is_listed = False
+    files = logs.files["one"] = {STD: b"a\n"}
+    logs.stdout = {"one": "STDOUT", "two": "STDOUT of two"}
+
+    def end():
+        logs.statuses["one"] = "Completed"
+        files[STD] = b"a\nend\n"
+        logs.failing["artifacts"] = Unreachable("no route")
+
+    logs.changes = [end, logs.failing.clear]
+    logs.follow()
+    assert logs.texts() == {f"one/{STD}": b"a\nend\n", "two/STDOUT": b"STDOUT of two"}
+
+
+def test_a_list_of_files_that_stays_unreadable_is_named_at_the_end():
+    logs = GrowingLogs("one")
+    logs.is_listed = False
+    logs.files["one"] = {STD: b"a\n"}
+    logs.status = "Finished"
+    logs.failing["artifacts"] = Unreachable("no route")
+    logs.follow()
+    assert logs.texts() == {}
+    assert "something is missing above" in logs.warnings[-1]
+
+
 def test_two_logs_that_begin_alike_are_two_logs():
     logs = GrowingLogs("one")
     files = logs.files["one"] = {"0.txt": b"start\n"}
