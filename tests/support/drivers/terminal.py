@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -43,12 +44,17 @@ class Terminal:
         self._own, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, self._size)
         name = os.ttyname(theirs)
-        self._process = subprocess.Popen(
-            [*_IN_TERMINAL[:2], _IN_TERMINAL[2], name, *map(str, self._command)],
-            stdin=subprocess.DEVNULL,
-            env=self._environment,
-            start_new_session=True,
-        )
+        # A job in the background of a shell ignores SIGINT, and so would its children; a terminal's programs do not.
+        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            self._process = subprocess.Popen(
+                [*_IN_TERMINAL[:2], _IN_TERMINAL[2], name, *map(str, self._command)],
+                stdin=subprocess.DEVNULL,
+                env=self._environment,
+                start_new_session=True,
+            )
+        finally:
+            signal.signal(signal.SIGINT, handler)
         self._theirs = theirs
         return self
 
