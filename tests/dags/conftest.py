@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+from support.airflow.masker import fresh_masker
 from support.services.local_workspace import serving
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if total:
         parts = ", ".join(f"{number} {kind}" for kind, number in sorted(total.items()))
         terminalreporter.write_line(f"documents: {len(counts)} pages; {parts}")
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests(airflow_db: None) -> Iterator[None]:
+    """Let Airflow mask no secret of another test of this process; one may be a single letter."""
+    with fresh_masker():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

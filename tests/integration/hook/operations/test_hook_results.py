@@ -8,6 +8,7 @@ import logging
 import pickle
 
 import pytest
+from support.airflow.masker import fresh_masker
 from support.airflow.xcom import read, stored
 from support.drivers.hook_faces import TOKEN, connect
 from support.samples.hook_samples import CERTIFICATE, CLIENT_SECRET, KEY, PASSWORD, PLANTED, SAMPLES, SAS, a_world
@@ -160,14 +161,8 @@ def test_the_masker_takes_what_is_no_text(hidden):
 @pytest.fixture
 def hidden():
     """What Airflow's masker leaves of a text; at first it knows nothing."""
-    from support.airflow.moved import _secrets_masker
-
-    masker = _secrets_masker()
-    patterns, replacer = set(masker.patterns), masker.replacer
-    masker.patterns.clear()
-    masker.replacer = None
-    yield masker.redact
-    masker.patterns, masker.replacer = patterns, replacer
+    with fresh_masker() as masker:
+        yield masker.redact
 
 
 def test_connecting_by_certificate_tells_its_password(monkeypatch, hidden):
