@@ -11,7 +11,6 @@ from airflow.models.variable import Variable
 from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
 from airflow.utils.types import DagRunType
-from sqlalchemy import select
 
 from aml_provider.cli.export.dag_files import is_of_same_schedule
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS
@@ -93,7 +92,7 @@ def has_waited(dag_id: str, task_id: str) -> bool:
 def has_variable(key: str) -> bool:
     """Whether a Variable is in Airflow's database."""
     with create_session() as session:
-        return session.scalar(select(Variable.key).where(Variable.key == key)) is not None
+        return session.query(Variable.key).filter(Variable.key == key).first() is not None
 
 
 def has_scheduled_runs(dag_id: str) -> bool:

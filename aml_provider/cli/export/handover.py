@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from aml_provider.blobs.folder import normalise_path
 from aml_provider.cli.export.airflow_dags import has_scheduled_runs, has_variable, has_waited, is_paused, why_not_landed
 from aml_provider.cli.export.dag_files import replace
 from aml_provider.cli.export.dag_text import WAIT_TASK, can_start, moment_text, with_start
@@ -85,7 +84,8 @@ def _check_polls(file: DagFile, plan: DagPlan) -> None:
             f"the DAG with `airflow dags unpause {file.dag_id}`, and run this command again."
         )
     cursor = default_cursor_key(Owner(file.dag_id, "", WAIT_TASK))
-    folder = normalise_path(plan.blobs.get("path", ""))
+    # The sensor adds the slash; the plan has removed all others at both ends.
+    folder = f"{plan.blobs['path']}/" if plan.blobs.get("path") else ""
     record = variable_key(plan.conn_id or DEFAULT_CONN_ID, plan.blobs["datastore"], folder, cursor)
     if not (has_waited(file.dag_id, WAIT_TASK) and has_variable(record)):
         raise NotHandedOver(
