@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aml_provider.cli.execution import CommandError, Prose, UsageError, command, confirm, say
 from aml_provider.cli.export.airflow_times import HAS_SEVERAL_CRONS, airflow_times
-from aml_provider.cli.export.dag_files import DagFolder, FileChanged, create, key_of, replace
-from aml_provider.cli.export.dag_text import Imports, dag_text
-from aml_provider.cli.export.native_times import NotExpressible
+from aml_provider.cli.export.dag_files import DagFolder, FileChanged, create, digest_of, key_of
+from aml_provider.cli.export.dag_files import replace as replace_file
+from aml_provider.cli.export.dag_text import Imports, dag_text, is_started, times_in
+from aml_provider.cli.export.native_times import NotExpressible, counted_from
 from aml_provider.cli.export.planning import Planner
+from aml_provider.client.arguments import DISABLED
 from aml_provider.client.errors import AzureMLError
-from aml_provider.client.flows.schedules import is_replaced
+from aml_provider.client.flows.job_schedules import set_job_schedule_status
+from aml_provider.client.flows.schedules import is_replaced, set_status
 from aml_provider.client.help import text_of
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AirflowException
 from aml_provider.connection import DEFAULT_CONN_ID
@@ -32,10 +35,10 @@ if TYPE_CHECKING:
     from aml_provider.hooks.azure_ml import AzureMLHook
 
 _NOT_EXPORTED = "not exported"
-_AGAIN = (
-    "The DAG is paused. Run this command again: if it does not list the schedule any more, the schedule is disabled, "
-    "and you can unpause the DAG."
-)
+_AGAIN = "The DAG is paused. Run this command again with --all: it says whether the native schedule is disabled."
+_CHANGED = "The native schedule, or what is generated for it, has changed since this file was written"
+# A run is listed within this time of its fire.
+_OF_A_RUN = timedelta(minutes=2)
 
 
 @dataclass
@@ -96,7 +99,7 @@ def export(options: Namespace, hook: AzureMLHook) -> Prose:
     for item in exports:
         _export(item, folder, plan, options)
     if options.disable:
-        _hand_over(exports, DagFolder(path), hook, yes=options.yes)
+        _hand_over(exports, DagFolder(path), plan, hook, yes=options.yes)
     return _answer(exports, options)
 
 
@@ -138,13 +141,33 @@ def _planning(hook: AzureMLHook, planner: Planner, exports: Sequence[_Export]) -
             workspace = hook.settings().arm_id
             return planner.of_job_schedule(item.schedule, dag_id, workspace=workspace, file=file)  # type: ignore[arg-type]
         schedule: Schedule = item.schedule  # type: ignore[assignment]
-        set_up = schedule.created
-        if not (schedule.wire.get("Recurrence") or {}).get("StartTime"):
-            last = hook.get_last_run_of_schedule(schedule.id)
-            set_up = set_up if last is None or last.created is None else last.created
-        return planner.of_schedule(schedule, dag_id, pipelines=pipelines, endpoints=endpoints, set_up=set_up, file=file)
+
+        def of(set_up: datetime | None) -> DagPlan:
+            return planner.of_schedule(
+                schedule, dag_id, pipelines=pipelines, endpoints=endpoints, set_up=set_up, file=file
+            )
+
+        if not schedule.wire.get("Recurrence") or schedule.wire["Recurrence"].get("StartTime"):
+            return of(schedule.created)
+        last = hook.get_last_run_of_schedule(schedule.id)
+        set_up = schedule.created if last is None or last.created is None else last.created
+        return (None if file is None else _as_before(file, of, set_up)) or of(set_up)
 
     return plan
+
+
+def _as_before(file: DagFile, of: Callable[[datetime], DagPlan], set_up: datetime | None) -> DagPlan | None:
+    """The plan from which a file was made, which counts from an earlier run; None: it is not right any more."""
+    earlier = counted_from(file.text)
+    if earlier is None or set_up is None:
+        return None
+    try:
+        plan = of(earlier)
+    except NotExpressible:
+        return None
+    is_same = digest_of(dag_text(plan, installed_imports())) == file.digest
+    is_near = plan.times is not None and plan.times.between(set_up - _OF_A_RUN, set_up + _OF_A_RUN)
+    return plan if is_same and is_near else None
 
 
 def _export(item: _Export, folder: DagFolder, plan: Callable[..., DagPlan], options: Namespace) -> None:
@@ -165,34 +188,52 @@ def _export(item: _Export, folder: DagFolder, plan: Callable[..., DagPlan], opti
     except NotExpressible as error:
         item.fail(_NOT_EXPORTED, f"It {error}")
         return
-    item.path = folder.path / f"{dag_id}.py"
+    item.path = folder.path / f"{dag_id}.py" if file is None else file.path
     item.text = dag_text(item.plan, installed_imports())
     item.notes += item.plan.notes
     item.is_done = True
+    if file is None and not item.schedule.is_active and item.plan.timing is not None:
+        item.notes.append(
+            "The native schedule is disabled, and this DAG has no schedule: neither of them starts runs. For runs, "
+            "set schedule to TIMES and start_date to the moment from which runs are due."
+        )
     try:
-        item.result = _write(item, file, dry_run=options.dry_run)
+        item.result = _write(item, file, options)
     except (FileChanged, OSError) as error:
         item.fail(_NOT_EXPORTED, str(error))
 
 
-def _write(item: _Export, file: DagFile | None, *, dry_run: bool) -> str:
+def _write(item: _Export, file: DagFile | None, options: Namespace) -> str:
     """Write the file of a schedule, and return the result."""
     assert item.path is not None
+    dry_run = options.dry_run
     if file is None:
         if not dry_run:
             create(item.path, item.key, item.text)
         return "would be written" if dry_run else "written"
     if file.is_edited:
-        item.notes.append("Somebody has edited the file, so it stays as it is. Delete it to have it written again.")
+        again = "" if is_started(file.text) else " Delete it to have it written again."
+        item.notes.append(f"Somebody has edited the file, so it stays as it is.{again}")
+        if digest_of(item.text) != file.digest:
+            item.is_done = not item.schedule.is_active
+            item.notes.append(
+                f"{_CHANGED}. Export into an empty folder, and take over the changes and the first line from there."
+            )
+        elif options.disable and item.plan is not None and item.plan.times is not None:
+            item.is_done = times_in(file.text) == times_in(item.text)
+            if not item.is_done:
+                item.notes.append("TIMES in the file are not those of the native schedule, so it is not disabled.")
         return "edited"
     if file.text == item.text:
         return "unchanged"
     if not dry_run:
-        replace(file, item.text)
+        replace_file(file, item.text)
     return "would be updated" if dry_run else "updated"
 
 
-def _hand_over(exports: Sequence[_Export], folder: DagFolder, hook: AzureMLHook, *, yes: bool) -> None:
+def _hand_over(
+    exports: Sequence[_Export], folder: DagFolder, plan: Callable[..., DagPlan], hook: AzureMLHook, *, yes: bool
+) -> None:
     """Disable the native schedules whose DAGs are in Airflow."""
     # It loads Airflow's models, which an export does not need.
     from aml_provider.cli.export.airflow_dags import why_not_readable  # noqa: PLC0415
@@ -200,6 +241,9 @@ def _hand_over(exports: Sequence[_Export], folder: DagFolder, hook: AzureMLHook,
 
     if (reason := why_not_readable()) is not None:
         raise CommandError(f"{reason} No native schedule was disabled.")
+    for item in exports:
+        if item.is_done and not item.schedule.is_active:
+            item.notes.append(f"The native schedule is disabled already.{_after(folder.find(item.key))}")
     ready = [item for item in exports if item.is_done and item.schedule.is_active]
     if ready:
         names = "".join(f"\n  {item.schedule.name}" for item in ready)
@@ -207,24 +251,56 @@ def _hand_over(exports: Sequence[_Export], folder: DagFolder, hook: AzureMLHook,
     for item in ready:
         file = folder.find(item.key)
         assert file is not None
-        assert item.plan is not None
         if item.is_managed:
             item.fail("not disabled", "The task that manages the schedule would enable it again. Remove that task.")
             continue
         try:
-            item.notes += hand_over(file, item.plan, lambda item=item: _disable(item, hook))  # type: ignore[misc]
-            item.result = "disabled"
+            done = hand_over(
+                file,
+                lambda item=item, file=file: _plan_again(item, file, plan, hook),  # type: ignore[misc]
+                lambda item=item: _disable(item, hook),  # type: ignore[misc]
+            )
+            item.notes += done.notes
+            item.result, item.is_done = "disabled", done.is_certain
         except (NotHandedOver, FileChanged, OSError) as error:
             item.fail("not disabled", str(error))
         except (AzureMLError, AirflowException) as error:
             item.fail("not disabled", f"{text_of(error)} {_AGAIN}")
 
 
-def _disable(item: _Export, hook: AzureMLHook) -> None:
-    if item.api == "v1":
-        hook.disable_schedule(item.schedule.id)
-    else:
-        hook.disable_job_schedule(item.schedule.name)
+def _after(file: DagFile | None) -> str:
+    """What is to be done with the file of a schedule that is disabled."""
+    is_handed_over = file is not None and is_started(file.text)
+    return f" Deploy the file, and unpause DAG {file.dag_id!r}." if file is not None and is_handed_over else ""
+
+
+def _plan_again(item: _Export, file: DagFile, plan: Callable[..., DagPlan], hook: AzureMLHook) -> DagPlan:
+    """Read the schedule again, and check that the file is still right for it."""
+    # Only a handover needs it.
+    from aml_provider.cli.export.handover import NotHandedOver  # noqa: PLC0415
+
+    v1 = item.api == "v1"
+    schedule = hook.get_schedule(item.schedule.id) if v1 else hook.get_job_schedule(item.schedule.name)
+    if not schedule.is_active:
+        raise NotHandedOver(
+            "Somebody else has disabled the native schedule since this command began. Ask whether its runs are to "
+            "stop; if the DAG is to start them, enable the schedule, and run this command again."
+        )
+    try:
+        found = plan(replace(item, schedule=schedule), file.dag_id, file)
+    except NotExpressible as error:
+        raise NotHandedOver(f"Somebody else has changed the native schedule: it {error}") from None
+    if digest_of(dag_text(found, installed_imports())) != file.digest:
+        raise NotHandedOver(f"{_CHANGED}. Run this command again.")
+    return found
+
+
+def _disable(item: _Export, hook: AzureMLHook) -> bool:
+    """Disable a schedule, and return whether it was active."""
+    schedule = item.schedule
+    flow = set_status(schedule.id, DISABLED) if item.api == "v1" else set_job_schedule_status(schedule.name, DISABLED)
+    with hook.client() as client:
+        return client.run(flow)[1]
 
 
 def installed_imports() -> Imports:

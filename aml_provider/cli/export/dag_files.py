@@ -1,11 +1,13 @@
 """The DAG files of an export in a folder: found again, never written over what somebody else has written.
 
-The first line of such a file identifies the native schedule, and has a digest of the rest: it shows whether somebody
-has edited the file.
+The first line of such a file identifies the native schedule, and has a digest of the rest as it was generated, without
+what the handover writes. It shows whether somebody has edited the file, and whether the same text would be generated
+today.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -14,10 +16,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from aml_provider.cli.export.dag_text import without_start
+
 _FIRST_LINE = "# Exported by airflow-provider-azureml from a native schedule: {key} {digest}\n"
 _FORM = re.compile(_FIRST_LINE.strip().format(key="([0-9a-f]{16})", digest="([0-9a-f]{32})"))
 _DAG_ID = re.compile(r'^    dag_id="([A-Za-z0-9_.-]+)",$', re.MULTILINE)
 _LONGEST_NAME = 100
+# Of file systems without links, such as SMB shares.
+_NO_LINKS = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.EPERM, errno.ENOSYS})
 
 
 class FileChanged(Exception):
@@ -32,13 +38,18 @@ class DagFile:
         path: Its path.
         key: The key of its native schedule.
         text: Its text, without the first line.
-        is_edited: Whether somebody has edited it since.
+        digest: The digest of the text that was generated.
     """
 
     path: Path
     key: str
     text: str
-    is_edited: bool
+    digest: str
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether somebody has edited it since."""
+        return digest_of(self.text) != self.digest
 
     @property
     def dag_id(self) -> str:
@@ -84,6 +95,12 @@ class DagFolder:
         return self.path / file_name
 
 
+def is_of_same_schedule(content: str, file: DagFile) -> bool:
+    """Whether the content of a file is that of an export of the same native schedule."""
+    found = _FORM.fullmatch(content.partition("\n")[0].rstrip("\r"))
+    return found is not None and found[1] == file.key
+
+
 def key_of(workspace: str, api: str, schedule_id: str) -> str:
     """The key of a native schedule: the same for each export from the same workspace."""
     return hashlib.sha256(f"{workspace.lower()}\n{api}\n{schedule_id}".encode(errors="replace")).hexdigest()[:16]
@@ -100,9 +117,31 @@ def create(path: Path, key: str, text: str) -> None:
         # Unlike a rename, a link never replaces a file.
         os.link(temporary, path)
     except FileExistsError:
-        raise FileChanged(f"{path} exists by now, so it was not written. Run the command again.") from None
+        raise _exists(path) from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _copy(temporary, path)
     finally:
         temporary.unlink()
+
+
+def _copy(temporary: Path, path: Path) -> None:
+    """Write a new file without a link: for a moment, it is incomplete."""
+    try:
+        stream = path.open("xb")
+    except FileExistsError:
+        raise _exists(path) from None
+    try:
+        with stream:
+            stream.write(temporary.read_bytes())
+    except OSError:
+        path.unlink()
+        raise
+
+
+def _exists(path: Path) -> FileChanged:
+    return FileChanged(f"{path} exists by now, so it was not written. Run the command again.")
 
 
 def replace(file: DagFile, text: str) -> None:
@@ -126,7 +165,7 @@ def replace(file: DagFile, text: str) -> None:
 
 def _temporary(path: Path, key: str, text: str, first: str | None = None) -> Path:
     """A complete file in the same folder, under a name that Airflow does not read."""
-    first = first or _FIRST_LINE.format(key=key, digest=_digest(text))
+    first = first or _FIRST_LINE.format(key=key, digest=digest_of(text))
     number, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".tmp", dir=path.parent)
     temporary = Path(name)
     try:
@@ -150,10 +189,11 @@ def _read(path: Path) -> DagFile | None:
         found = _FORM.fullmatch(stream.readline(200).rstrip("\r\n"))
         if found is not None:
             text = stream.read()
-            return DagFile(path, found[1], text, is_edited=_digest(text) != found[2])
+            return DagFile(path, found[1], text, found[2])
     return None
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
+    """The digest of the text of a DAG file: the same before and after the handover."""
     # Version control may change the ends of lines.
-    return hashlib.sha256(text.replace("\r\n", "\n").encode()).hexdigest()[:32]
+    return hashlib.sha256(without_start(text.replace("\r\n", "\n")).encode()).hexdigest()[:32]

@@ -7,6 +7,7 @@ begins with a hash sign.
 
 from __future__ import annotations
 
+import ast
 import re
 import textwrap
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from unicodedata import combining, east_asian_width
 
 from aml_provider.cli.export.timing import Crons
 from aml_provider.client.models import DataPath
+from aml_provider.client.text import unsigned
 from aml_provider.operator_call import comment_line, literal_text, quoted
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ _INDENT = "    "
 # The default of ruff and Black; in a project with longer lines, the text is formatted too.
 _WIDTH = 88
 _LONGEST_COMMENT = 800
+_LONGEST_WAIT = 10 * 365 * 86400  # seconds
 _START = re.compile(r"^    start_date=datetime\(([0-9, ]+), tzinfo=UTC\),$", re.MULTILINE)
 _WAITING = "    schedule=None,  # TIMES after `schedules export --disable`\n"
 _STARTED = "    schedule=TIMES,\n"
@@ -131,7 +134,26 @@ def can_start(text: str) -> bool:
 
 def with_start(text: str, start: datetime) -> str:
     """The text of a DAG file for times, with its schedule and another start date."""
-    return _START.sub(lambda _: f"{_INDENT}start_date={_moment(start)},", text.replace(_WAITING, _STARTED))
+    return _START.sub(lambda _: f"{_INDENT}start_date={moment_text(start)},", text.replace(_WAITING, _STARTED))
+
+
+def without_start(text: str) -> str:
+    """The text of a DAG file as it would be for a fixed start date, and before the handover.
+
+    Two texts that differ here differ in more than the handover.
+    """
+    return _START.sub(f"{_INDENT}start_date=…", text.replace(_STARTED, _WAITING))
+
+
+def times_in(text: str) -> str | None:
+    """The timetable in a DAG file, in one form for all ways of writing it; None: there is none, or more than one."""
+    try:
+        statements = ast.parse(text).body
+    except (SyntaxError, ValueError):
+        return None
+    assigned = [item for item in statements if isinstance(item, ast.Assign)]
+    found = [item.value for item in assigned if [ast.unparse(target) for target in item.targets] == ["TIMES"]]
+    return ast.unparse(found[0]) if len(found) == 1 else None
 
 
 def _imports(plan: DagPlan, imports: Imports, *, uses_data_path: bool) -> str:
@@ -154,7 +176,9 @@ def _imports(plan: DagPlan, imports: Imports, *, uses_data_path: bool) -> str:
 def _comments(plan: DagPlan) -> str:
     lines = [f"{plan.subject}: {plan.run.subject}", plan.when, *(f"To check: {note}" for note in plan.notes)]
     wrapped = (
-        textwrap.fill(comment_line(line, _LONGEST_COMMENT), _WIDTH, initial_indent="# ", subsequent_indent="#   ")
+        textwrap.fill(
+            comment_line(unsigned(line), _LONGEST_COMMENT), _WIDTH, initial_indent="# ", subsequent_indent="#   "
+        )
         for line in lines
         if line
     )
@@ -165,12 +189,12 @@ def _dag(plan: DagPlan) -> str:
     changes = plan.timing is None
     lines = [
         f"dag_id={quoted(plan.dag_id)},",
-        f"description={quoted(comment_line(plan.subject, _WIDTH))},",
+        f"description={quoted(comment_line(unsigned(plan.subject), _WIDTH))},",
         *(['schedule="@continuous",'] if changes else [(_STARTED if plan.is_started else _WAITING).strip()]),
-        f"start_date={_moment(plan.start)},",
+        f"start_date={moment_text(plan.start)},",
     ]
     if plan.end is not None:
-        lines.append(f"end_date={_moment(plan.end)},")
+        lines.append(f"end_date={moment_text(plan.end)},")
     lines += (
         ["catchup=False,", "max_active_runs=1,  # two would wait for the same blobs"] if changes else ["catchup=True,"]
     )
@@ -216,6 +240,10 @@ def _blobs(plan: DagPlan) -> str:
     wait = [f"task_id={quoted(WAIT_TASK)},"]
     for name, value in plan.blobs.items():
         wait.append(f"{name}={_literal(value)},")
+    wait += [
+        "# Ten years: after Airflow's default, a week without blobs, the task would fail.",
+        f"timeout={_LONGEST_WAIT},",
+    ]
     wait += ["deferrable=True,  # waits in the triggerer, not on a worker", *_connection(plan.conn_id)]
     arguments = dict(plan.run.arguments)
     if plan.data_path is None:
@@ -290,7 +318,8 @@ def _indented(lines: Iterable[str], depth: int) -> str:
     return "".join(f"{depth * _INDENT}{line}\n" for line in lines)
 
 
-def _moment(moment: datetime) -> str:
+def moment_text(moment: datetime) -> str:
+    """An instant in UTC, as the files have it."""
     parts = [moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second]
     while len(parts) > 3 and not parts[-1]:
         parts.pop()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from aml_provider.cli.export.airflow_dags import has_scheduled_runs, has_waited, is_paused, why_not_landed
+from aml_provider.cli.export.airflow_dags import has_scheduled_runs, has_variable, has_waited, is_paused, why_not_landed
 from aml_provider.cli.export.dag_files import replace
-from aml_provider.cli.export.dag_text import WAIT_TASK, can_start, with_start
+from aml_provider.cli.export.dag_text import WAIT_TASK, can_start, moment_text, with_start
 from aml_provider.cli.export.timing import Crons
+from aml_provider.connection import DEFAULT_CONN_ID
+from aml_provider.durable.handover import Owner, default_cursor_key
+from aml_provider.state.cursor_stores import variable_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,54 +24,79 @@ if TYPE_CHECKING:
 _AFTER_A_FIRE, _BEFORE_A_FIRE = timedelta(seconds=60), timedelta(seconds=120)
 # With fires in quick succession, the distance is this part of the time between two of them.
 _PART = 4
-_DAY = timedelta(days=1)
+_DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
 
 
 class NotHandedOver(Exception):
     """The native schedule stays as it is; the message is the reason and the next step."""
 
 
+class HandedOver(NamedTuple):
+    """A native schedule that is disabled now.
+
+    Attributes:
+        notes: Sentences about what is to be done now.
+        is_certain: Whether each run is certainly started by one of the two only.
+    """
+
+    notes: list[str]
+    is_certain: bool = True
+
+
 def hand_over(
-    file: DagFile, plan: DagPlan, disable: Callable[[], object], now: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> list[str]:
+    file: DagFile,
+    plan_again: Callable[[], DagPlan],
+    disable: Callable[[], bool],
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> HandedOver:
     """Disable a native schedule whose DAG is in Airflow; a DAG for times gets its start date first.
 
     If this is interrupted, the same call completes it: the DAG is paused, so the start date alone starts no run.
 
     Args:
         file: The DAG file.
-        plan: Its plan.
-        disable: Disables the native schedule.
+        plan_again: Reads the native schedule, and returns the plan that fits the file. It raises
+            :class:`NotHandedOver` if the schedule is disabled or has changed.
+        disable: Disables the native schedule, and returns whether it was active.
         now: The clock.
-
-    Returns:
-        Sentences about what is to be done now.
 
     Raises:
         NotHandedOver: Airflow is not ready, or it is the wrong moment.
     """
     if (reason := why_not_landed(file)) is not None:
         raise NotHandedOver(reason)
-    if plan.times is None:
-        if is_paused(file.dag_id):
-            raise NotHandedOver(
-                f"DAG {file.dag_id!r} is paused, so nothing would notice blobs. Write no blobs for a moment, unpause "
-                f"the DAG with `airflow dags unpause {file.dag_id}`, and run this command again."
-            )
-        if not has_waited(file.dag_id, WAIT_TASK):
-            raise NotHandedOver(
-                f"Task {WAIT_TASK!r} of DAG {file.dag_id!r} has not polled the folder yet. Run this command again "
-                "later."
-            )
-        disable()
-        return []
-    return _hand_over_times(file, plan, plan.times, disable, now)
+    plan = plan_again()
+    if plan.times is not None:
+        return _hand_over_times(file, plan, plan.times, disable, now)
+    _check_polls(file, plan)
+    return HandedOver(_note_of(disable()))
+
+
+def _note_of(was_active: bool) -> list[str]:
+    return [] if was_active else ["Somebody else has disabled the native schedule in the same moment."]
+
+
+def _check_polls(file: DagFile, plan: DagPlan) -> None:
+    """Check that the sensor remembers the blobs that are there."""
+    if is_paused(file.dag_id):
+        raise NotHandedOver(
+            f"DAG {file.dag_id!r} is paused, so nothing would notice blobs. Write no blobs for a moment, unpause "
+            f"the DAG with `airflow dags unpause {file.dag_id}`, and run this command again."
+        )
+    cursor = default_cursor_key(Owner(file.dag_id, "", WAIT_TASK))
+    # The sensor adds the slash; the plan has removed all others at both ends.
+    folder = f"{plan.blobs['path']}/" if plan.blobs.get("path") else ""
+    record = variable_key(plan.conn_id or DEFAULT_CONN_ID, plan.blobs["datastore"], folder, cursor)
+    if not (has_waited(file.dag_id, WAIT_TASK) and has_variable(record)):
+        raise NotHandedOver(
+            f"Task {WAIT_TASK!r} of DAG {file.dag_id!r} has not polled the folder yet in a run on its schedule, or "
+            f"does not keep what it knows in Variable {record!r}. Run this command again later."
+        )
 
 
 def _hand_over_times(
-    file: DagFile, plan: DagPlan, times: NativeTimes, disable: Callable[[], object], now: Callable[[], datetime]
-) -> list[str]:
-    unpause = f"Unpause the DAG: `airflow dags unpause {file.dag_id}`."
+    file: DagFile, plan: DagPlan, times: NativeTimes, disable: Callable[[], bool], now: Callable[[], datetime]
+) -> HandedOver:
     if not is_paused(file.dag_id):
         raise NotHandedOver(
             f"DAG {file.dag_id!r} is not paused. Pause it with `airflow dags pause {file.dag_id}` until the native "
@@ -87,18 +115,31 @@ def _hand_over_times(
         )
     moment = now().replace(microsecond=0)
     _check_distance(times, moment)
-    start = moment if times.first_instant is None else max(moment, times.first_instant)
-    if plan.timing is not None and not isinstance(plan.timing, Crons):
-        # It counts from its start date.
-        start = plan.timing.at_or_after(start)
-    replace(file, with_start(file.text, start))
-    disable()
-    done = [f"The DAG starts the runs that are due since {moment:%Y-%m-%d %H:%M:%S}Z. {unpause}"]
-    if missed := times.between(moment, now()):
-        done.append(
-            f"The request took long: the native schedule may have started the run of {missed[0]:%H:%M:%S}Z too."
+    replace(file, with_start(file.text, _start(plan, times, moment)))
+    notes = _note_of(disable())
+    unpause = f"unpause the DAG: `airflow dags unpause {file.dag_id}`."
+    missed = times.between(moment, now())
+    if not missed:
+        notes.append(
+            f"The DAG starts the runs that are due since {moment:%Y-%m-%d %H:%M:%S}Z. This start date is only in "
+            f"{file.path}: commit or deploy this file, then {unpause}"
         )
-    return done
+        return HandedOver(notes)
+    later = moment_text(_start(plan, times, missed[-1] + _SECOND))
+    fires = ", ".join(f"{fire:%H:%M:%S}Z" for fire in missed)
+    notes.append(
+        f"The request took long: the native schedule may have started what was due at {fires}, and the DAG would start "
+        f"it too. If it has, set start_date={later} in {file.path}. Then commit or deploy this file, and "
+        f"{unpause}"
+    )
+    return HandedOver(notes, is_certain=False)
+
+
+def _start(plan: DagPlan, times: NativeTimes, moment: datetime) -> datetime:
+    """The start date of a DAG that starts the runs that are due from this moment on."""
+    start = moment if times.first_instant is None else max(moment, times.first_instant)
+    # A length of time counts from its start date.
+    return start if plan.timing is None or isinstance(plan.timing, Crons) else plan.timing.at_or_after(start)
 
 
 def _check_distance(times: NativeTimes, moment: datetime) -> None:

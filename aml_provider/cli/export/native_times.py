@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.specs.job_trigger import as_cron
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _LOCAL = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?(Z?)", re.ASCII)
 _CRON_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _DAY = timedelta(days=1)
+_COUNTS_FROM = re.compile(r"The DAG counts from (\d{4}-\d\d-\d\d \d\d:\d\d) \(([^()\s]+)\)", re.ASCII)
 
 
 class NotExpressible(Exception):
@@ -183,6 +184,16 @@ def instant_of(local: datetime, zone: str) -> datetime:
     is its first occurrence.
     """
     return local.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+
+
+def counted_from(comments: str) -> datetime | None:
+    """The instant from which the DAG of a schedule without a start time counts, by the note in its comments."""
+    # A line may end within a date, after its hyphen.
+    found = _COUNTS_FROM.search(re.sub(r"(-?)\n#\s+", lambda end: end[1] or " ", comments))
+    try:
+        return None if found is None else instant_of(datetime.fromisoformat(found[1]), found[2])
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return None
 
 
 def _times(

@@ -127,8 +127,8 @@ def of_schedule(
             "parameters": _texts(request.get("ParameterAssignments"), notes),
             "data_paths": _unsigned_paths(paths, notes),
             "datasets": datasets,
-            "tags": _tags(request.get("tags")),
-            "description": schedule.description,
+            "tags": _tags(request.get("tags"), notes),
+            "description": _unsigned_description(schedule.description, notes),
             "continue_on_step_failure": _flag(request.get("ContinueRunOnStepFailure")),
         },
         notes,
@@ -182,8 +182,8 @@ def of_job_schedule(schedule: JobSchedule, workspace: str) -> RunArguments:
         "parameters": _texts(parameters, notes),
         "data_paths": _unsigned_paths(paths, notes),
         "datasets": datasets,
-        "tags": _tags({**_mapping(schedule.wire["properties"].get("tags")), **_mapping(job.get("tags"))}),
-        "description": str(job.get("description") or ""),
+        "tags": _tags({**_mapping(schedule.wire["properties"].get("tags")), **_mapping(job.get("tags"))}, notes),
+        "description": _unsigned_description(str(job.get("description") or ""), notes),
         **_settings(job.get("settings"), workspace, notes),
     }
     notes += [_lost(key) for key, value in job.items() if key not in _V2_KEYS and value]
@@ -269,8 +269,22 @@ def _unsigned_paths(paths: Mapping[str, DataPath], notes: list[str]) -> dict[str
     return found
 
 
-def _tags(values: Any) -> dict[str, str]:
-    return {name: str(value) for name, value in _mapping(values).items() if name and not name.startswith(_OURS)}
+def _tags(values: Any, notes: list[str]) -> dict[str, str]:
+    given = {name: str(value) for name, value in _mapping(values).items() if name and not name.startswith(_OURS)}
+    found = {name: text for name, text in given.items() if unsigned(text) == text and unsigned(name) == name}
+    notes += [
+        f"The tag {unsigned(name)!r} has a signature, which is not written to a file."
+        for name in given
+        if name not in found
+    ]
+    return found
+
+
+def _unsigned_description(text: str, notes: list[str]) -> str:
+    if unsigned(text) == text:
+        return text
+    notes.append("The description has a signature, which is not written to a file.")
+    return ""
 
 
 def _mapping(value: Any) -> dict[str, Any]:

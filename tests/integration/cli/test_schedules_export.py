@@ -182,7 +182,9 @@ def test_a_schedule_that_does_not_exist_is_an_error(cli, tmp_path):
 def test_disabled_schedules_are_exported_only_on_request(export, nightly):
     AzureMLHook().disable_schedule(nightly.id)
     assert export() == []
-    assert [row["result"] for row in export("--all")] == ["written"]
+    (row,) = export("--all")
+    assert row["result"] == "written"
+    assert "neither of them starts runs" in row["notes"][-1]
 
 
 @pytest.mark.parametrize(

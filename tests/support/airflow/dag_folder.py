@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 from airflow.utils.session import create_session
@@ -32,9 +31,6 @@ class DagFolder:
         """
         from support.airflow.moved import DagBag
 
-        # A file counts as parsed if it is older than the parse.
-        for file in self.path.glob("*.py"):
-            os.utime(file, (time.time() - 1, time.time() - 1))
         if not AIRFLOW_V_3_0_PLUS:
             os.environ["AIRFLOW__CORE__EXECUTOR"] = "SequentialExecutor"
             bag = DagBag(str(self.path), include_examples=False)

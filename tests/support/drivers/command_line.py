@@ -39,7 +39,7 @@ class CommandLine:
         monkeypatch.delenv("AIRFLOW__AZUREML__THROTTLED_BUDGET")
 
     def __call__(self, *arguments, typed=""):
-        self._monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        self._monkeypatch.setattr(sys, "stdin", io.StringIO(typed) if isinstance(typed, str) else typed)
         self._capsys.readouterr()  # what the local workspace, in this same process, has logged
         code = 0
         try:

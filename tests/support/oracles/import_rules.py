@@ -55,7 +55,7 @@ ROOMS = {
     "sensors": "blobs client connection deadlines durations hooks links parsing triggers worker",
     "api_server": "client connection durable hooks masking metrics state stored",
     "plugin": "api_server xcom",
-    "cli": "client connection durable durations hooks operator_call",
+    "cli": "client connection durable durations hooks operator_call state",
     "__main__": "cli",
     "emulator": "operator_call",
     "testing": "emulator",

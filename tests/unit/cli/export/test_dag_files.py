@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from datetime import UTC, datetime
 
 import pytest
 
-from aml_provider.cli.export.dag_files import DagFolder, FileChanged, create, key_of, replace
+from aml_provider.cli.export.dag_files import DagFolder, FileChanged, create, digest_of, key_of, replace
+from aml_provider.cli.export.dag_text import with_start
 
 KEY, OTHER = key_of("workspace", "v1", "1"), key_of("workspace", "v1", "2")
 TEXT = "import os\n"
@@ -58,6 +61,36 @@ def test_a_file_is_never_created_over_another_one(written):
     with pytest.raises(FileChanged, match="exists by now"):
         create(written, OTHER, "x = 1\n")
     assert written.read_bytes() == before
+
+
+@pytest.fixture
+def no_links(monkeypatch):
+    """A file system without links, such as an SMB share."""
+
+    def refuse(*_):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+@pytest.mark.usefixtures("no_links")
+def test_a_file_is_written_without_links_too(tmp_path):
+    path = tmp_path / "azureml_x.py"
+    create(path, KEY, TEXT)
+    file = DagFolder(tmp_path).find(KEY)
+    assert (file.text, file.is_edited) == (TEXT, False)
+    with pytest.raises(FileChanged, match="exists by now"):
+        create(path, OTHER, "x = 1\n")
+    assert DagFolder(tmp_path).find(KEY) == file
+    assert [entry.name for entry in tmp_path.iterdir()] == ["azureml_x.py"]
+
+
+def test_the_handover_is_not_an_edit():
+    waiting = "    schedule=None,  # TIMES after `schedules export --disable`\n"
+    text = f"with DAG(\n{waiting}    start_date=datetime(2026, 1, 1, tzinfo=UTC),\n):\n"
+    started = with_start(text, datetime(2026, 11, 30, 7, tzinfo=UTC))
+    assert "schedule=TIMES" in started
+    assert digest_of(started) == digest_of(text) != digest_of(started.replace("DAG", "dag"))
 
 
 def test_a_link_is_not_followed(tmp_path):

@@ -198,6 +198,8 @@ def test_a_dag_for_changes_starts_a_run_for_each_blob():
     dag = dag_of(dag_text(plan("x", timing=None, arguments=arguments, data_path="input"), installed_imports()))
     wait, run = dag.get_task(WAIT_TASK), dag.get_task("run")
     assert (wait.datastore, wait.path, wait.poke_interval, wait.ignore_empty) == ("store", "in", 300, False)
+    # Airflow's default is a week, after which the task would fail if no blob was written.
+    assert wait.timeout > 5 * 366 * 86400
     assert dag.max_active_runs == 1
     assert run.upstream_task_ids == {WAIT_TASK}
     (mapped,) = run.expand_input.value.values()

@@ -79,6 +79,19 @@ class TestPublishedPipelines:
         )
         assert "abcdefghijklmnop" not in repr(run)
 
+    def test_a_signature_in_a_tag_or_description_is_left_out_and_noted(self):
+        url = "https://a.blob.core.windows.net/c/x?sv=1&sig=abcdefghijklmnop"
+        for run in (
+            v1(tags={"from": url, "team": "a"}, Description=url),
+            v2(tags={"from": url, "team": "a"}, description=url),
+        ):
+            assert run.arguments["tags"] == {"team": "a"}
+            assert "description" not in run.arguments
+            assert run.notes == [
+                "The tag 'from' has a signature, which is not written to a file.",
+                "The description has a signature, which is not written to a file.",
+            ]
+
     @pytest.mark.parametrize(
         ("submission", "reason"),
         [
