@@ -120,7 +120,12 @@ class Session:
         later = [block.code for block in blocks]
         addresses = {WORKSPACE_URL: self._workspace.url, BLOB_ENDPOINT: self._blobs.endpoint}
         programs = {"node": self._node}
-        with Shell(self._folder, self._environment(), addresses, programs) as shell, foreign_operators(), _own_path():
+        with (
+            Shell(self._folder, self._environment(), addresses, programs) as shell,
+            foreign_operators(),
+            _own_path(),
+            contextlib.chdir(self._folder),
+        ):
             for block in blocks:
                 if block.file is not None:
                     self._write(block.file, block)
