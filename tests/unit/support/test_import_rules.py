@@ -84,7 +84,7 @@ def test_a_library_is_found_where_it_may_not_be(module, source):
         ("operators.new", "from aml_provider.sensors.pipeline import X"),
         ("operators.new", "def run():\n    from aml_provider.api_server import cancel"),
         ("api_server.new", "from aml_provider.operators.pipeline import X"),
-        ("cli.new", "from aml_provider.state import deployment"),
+        ("cli.new", "from aml_provider.worker import run_pipeline"),
         ("get_provider_info", "from aml_provider import cli"),
         ("hooks.new", "import_module('aml_provider.worker.run_pipeline')"),
         ("hooks.new", "async def f():\n    await load('aml_provider.worker.run_pipeline')"),

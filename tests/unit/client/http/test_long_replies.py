@@ -73,7 +73,8 @@ async def test_the_event_loop_goes_on_while_json_is_parsed(monkeypatch):
             turning = asyncio.create_task(turn())
             await client.call(calls.list_runs_of_pipeline("p"))
             turning.cancel()
-    assert len(set(turns_at)) > 3
+    # In the loop's own thread there would be one number; how many there are depends on the load of the machine.
+    assert len(set(turns_at)) > 1
 
 
 def test_a_worker_reads_it_in_its_own_thread():
