@@ -54,6 +54,19 @@ def make(name, **arguments):
     )
 
 
+def make_polling(name, emulator):
+    """A native schedule of v1 that runs ``score-files`` for each changed blob in ``landing/in``."""
+    (pipeline,) = [item for item in emulator.state.pipelines.values() if item.name == "score-files"]
+    return make(
+        name,
+        pipeline_id=pipeline.id,
+        recurrence=None,
+        datastore="landing",
+        path_on_datastore="in",
+        data_path_parameter_name="input_datapath",
+    )
+
+
 def make_job_schedule(hour, **arguments):
     """The native schedule of v2 ``moving``, each day at the given number of hours from now."""
     at = datetime.now(UTC) + timedelta(hours=hour)
@@ -110,15 +123,7 @@ class TestRuns:
         assert workspace.only_run().component_id == "quick:1"
 
     def test_of_each_changed_blob(self, airflow_db, folder, emulator, azureml_default, write, monkeypatch, capsys):
-        (pipeline,) = [item for item in emulator.state.pipelines.values() if item.name == "score-files"]
-        make(
-            "on change",
-            pipeline_id=pipeline.id,
-            recurrence=None,
-            datastore="landing",
-            path_on_datastore="in",
-            data_path_parameter_name="input_datapath",
-        )
+        make_polling("on change", emulator)
         write("in/old.csv")
         cli = CommandLine(monkeypatch, capsys)
         assert cli("schedules", "export", "--dag-dir", str(folder.path)).code == 0
@@ -466,15 +471,7 @@ class TestHandover:
         from airflow.utils.types import DagRunType
         from sqlalchemy import select
 
-        (pipeline,) = [item for item in emulator.state.pipelines.values() if item.name == "score-files"]
-        schedule = make(
-            "polled",
-            pipeline_id=pipeline.id,
-            recurrence=None,
-            datastore="landing",
-            path_on_datastore="in",
-            data_path_parameter_name="input_datapath",
-        )
+        schedule = make_polling("polled", emulator)
         write("in/old.csv")
         cli = CommandLine(monkeypatch, capsys)
 
