@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from statsd_server import StatsdServer
-from support.airflow.stats import sending_to
+from support.airflow.stats import metrics_server
 
 from aml_provider.compat import AIRFLOW_V_3_3_PLUS
 
@@ -13,7 +12,7 @@ pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has a ta
 
 @pytest.fixture
 def statsd(monkeypatch):
-    with StatsdServer() as running, sending_to(running, monkeypatch):
+    with metrics_server(monkeypatch) as running:
         yield running
 
 

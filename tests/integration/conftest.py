@@ -92,24 +92,7 @@ def learnt(workspace, kept_in_memory):
 @pytest.fixture
 def statsd(monkeypatch):
     """A StatsD server that gets the metrics of Airflow's stats in this process."""
-    from statsd_server import StatsdServer
-    from support.airflow.stats import sending_to
+    from support.airflow.stats import metrics_server
 
-    with StatsdServer() as running, sending_to(running, monkeypatch):
+    with metrics_server(monkeypatch) as running:
         yield running
-
-
-@pytest.fixture
-def all_sent():
-    """Waits until the metrics of an event loop are sent."""
-    import asyncio
-    import threading
-
-    from aml_provider import metric_sender
-
-    async def wait():
-        sent = threading.Event()
-        metric_sender._SENDER.put(sent.set)
-        assert await asyncio.to_thread(sent.wait, 30)
-
-    return wait

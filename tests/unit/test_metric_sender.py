@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -10,22 +9,15 @@ import threading
 
 import pytest
 from statsd_server import Sample, StatsdServer
-from support.airflow.stats import backend, sending_to
+from support.airflow.stats import backend, metrics_server, wait_until_sent
 
 from aml_provider import metric_sender, metrics
 
 
 @pytest.fixture
 def server(monkeypatch):
-    with StatsdServer() as running, sending_to(running, monkeypatch):
+    with metrics_server(monkeypatch) as running:
         yield running
-
-
-async def all_sent():
-    """Wait for the sender's thread."""
-    sent = threading.Event()
-    metric_sender._SENDER.put(sent.set)
-    await asyncio.to_thread(sent.wait, 30)
 
 
 class Backend:
@@ -72,7 +64,6 @@ def test_no_value_of_a_tag_breaks_the_line(server, value):
 
 async def test_an_event_loops_metrics_arrive_too(server):
     metrics.count(metrics.POLL_REQUESTS, conn_id="c")
-    await all_sent()
     assert server.counts() == {"poll.requests": 1}
 
 
@@ -91,7 +82,7 @@ async def test_a_backend_that_blocks_does_not_block_an_event_loop(monkeypatch):
         go_on.set()
         metrics.count(metrics.POLL_REQUESTS, conn_id="c")
         monkeypatch.setattr(metric_sender, "_MOST", 100)
-        await all_sent()
+        wait_until_sent()
     # One is being sent, or not yet, while the others wait; what is beyond them is dropped.
     assert 5 <= len(calls) <= 7
 

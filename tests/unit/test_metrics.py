@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from statsd_server import StatsdServer
-from support.airflow.stats import sending_to
+from support.airflow.stats import metrics_server
 
 from aml_provider import metrics
 from aml_provider.blobs.page_parser import LIST_BLOBS
@@ -24,7 +23,7 @@ DOCS = ROOT / "docs" / "reference" / "metrics.md"
 
 @pytest.fixture
 def server(monkeypatch):
-    with StatsdServer() as running, sending_to(running, monkeypatch):
+    with metrics_server(monkeypatch) as running:
         yield running
 
 

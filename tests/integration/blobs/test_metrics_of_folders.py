@@ -101,7 +101,7 @@ def watcher(container, **arguments):
 
 
 @pytest.mark.skipif(VERSION < (3, 3), reason="Airflow shares streams since 3.3")
-async def test_watchers_count_events_and_changes_and_share_a_listing(container, database, statsd, all_sent):
+async def test_watchers_count_events_and_changes_and_share_a_listing(container, database, statsd):
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(container), "files")
         triggerer.start(watcher(container, asset="others", pattern="no*"), "others")
@@ -109,7 +109,6 @@ async def test_watchers_count_events_and_changes_and_share_a_listing(container, 
         for number in range(4):
             container.write(f"in/{number}")
         await triggerer.until(lambda: len(database.changed("files")) == 4)
-    await all_sent()
     found = counts(statsd)
     assert found["changes", CONN, None, None, "files"] == 4
     assert found["watcher.events", CONN, None, None, "files"] == len(database.events["files"])
@@ -118,9 +117,7 @@ async def test_watchers_count_events_and_changes_and_share_a_listing(container, 
 
 
 @pytest.mark.skipif(VERSION < (3, 3), reason="Airflow shares streams since 3.3")
-async def test_events_of_a_triggerer_that_died_are_repeated_and_their_changes_not(
-    container, database, statsd, all_sent
-):
+async def test_events_of_a_triggerer_that_died_are_repeated_and_their_changes_not(container, database, statsd):
     async with Triggerer(database, storing=False) as triggerer:
         triggerer.start(watcher(container), "files")
         await triggerer.until(lambda: database.states)
@@ -129,7 +126,6 @@ async def test_events_of_a_triggerer_that_died_are_repeated_and_their_changes_no
     async with Triggerer(database) as triggerer:
         triggerer.start(watcher(container), "files")
         await triggerer.until(lambda: database.changed("files"))
-    await all_sent()
     tags = (CONN, None, None, "files")
     found = counts(statsd)
     assert (found["changes", *tags], found["watcher.events", *tags], found["deliveries_repeated", *tags]) == (1, 2, 1)

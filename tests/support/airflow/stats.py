@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from statsd_server import StatsdServer
 
 from aml_provider import compat, metric_sender
 
@@ -12,16 +15,30 @@ AIRFLOW_V_3_2_PLUS = compat._VERSION >= (3, 2)
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from statsd_server import StatsdServer
+
+class _OwnServer(StatsdServer):
+    """Gets the metrics of this process, where a thread sends those of an event loop: it is waited for, too."""
+
+    def _catch_up(self) -> None:
+        wait_until_sent()
+        super()._catch_up()
+
+
+def wait_until_sent() -> None:
+    """Wait until the sender's thread has sent everything that was counted before."""
+    sent = threading.Event()
+    metric_sender._SENDER.put(sent.set)
+    assert sent.wait(30)
 
 
 @contextmanager
-def sending_to(server: StatsdServer, monkeypatch: Any) -> Iterator[None]:
-    """Send metrics to the server, as Airflow's processes do with this configuration."""
-    for name, value in server.settings.items():
-        monkeypatch.setenv(f"AIRFLOW__METRICS__{name.upper()}", str(value))
-    with backend(None):
-        yield
+def metrics_server(monkeypatch: Any) -> Iterator[StatsdServer]:
+    """A server that gets the metrics of this process, as Airflow's processes send them with this configuration."""
+    with _OwnServer() as server:
+        for name, value in server.settings.items():
+            monkeypatch.setenv(f"AIRFLOW__METRICS__{name.upper()}", str(value))
+        with backend(None):
+            yield server
 
 
 @contextmanager
