@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from aml_provider.client.http.messages import Flow
     from aml_provider.client.http.reply import Reply
 
-#: The bytes that are requested at a time.
-PART = 8 * MIB
+# The bytes that are requested at a time.
+_PART = 8 * MIB
 #: The bytes that are read again, to recognise the file.
 OVERLAP = 1024
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)", re.ASCII)
@@ -28,12 +28,16 @@ _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)", re.ASCII)
 class LogFile:
     """The part of a log file that has been read.
 
+    Args:
+        part: The bytes that are requested at a time.
+
     Attributes:
         size: The number of bytes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, part: int = _PART) -> None:
         self.size = 0
+        self.part = part
         self._end = b""
         self._digest = hashlib.sha256()
 
@@ -47,7 +51,7 @@ class LogFile:
     def next_range(self) -> tuple[int, int]:
         """The first and the last byte of the next part."""
         start = self.size - len(self._end)
-        return start, start + PART - 1
+        return start, start + self.part - 1
 
     def rest_of_part(self, part: bytes) -> bytes | None:
         """The new bytes of the next part; None if the part belongs to another file."""
@@ -99,7 +103,7 @@ def read_news(operation: str, url: str, known: LogFile) -> Flow[News]:
     if reply.status == 206:
         rest = known.rest_of_part(reply.body) if _place(reply)[0] == start else None
         if rest is not None:
-            return News(rest + (yield from _more(operation, url, reply)))
+            return News(rest + (yield from _more(operation, url, reply, known.part)))
     elif reply.status == 200:
         return _of_whole(reply.body, known)
     elif reply.status != 416:
@@ -113,13 +117,13 @@ def read_news(operation: str, url: str, known: LogFile) -> Flow[News]:
     return _of_whole(reply.body, known)
 
 
-def _more(operation: str, url: str, reply: Reply) -> Flow[bytes]:
+def _more(operation: str, url: str, reply: Reply, part: int) -> Flow[bytes]:
     """The parts of a file after the first one."""
     parts: list[bytes] = []
     first, size = _place(reply)
     end = first + len(reply.body)
     while end < min(size, first + MOST_OF_A_TEXT):
-        reply = yield _request(operation, url, end, end + PART - 1)
+        reply = yield _request(operation, url, end, end + part - 1)
         if reply.status != 206 or _place(reply)[0] != end or not reply.body:
             # The file has just been replaced; the next reading recognises that.
             break

@@ -9,7 +9,6 @@ from support.drivers.driving import play, requests
 from support.models.growing_logs import GrowingLogs
 
 from aml_provider.client.errors import MalformedReply, ServiceError
-from aml_provider.client.flows import log_file
 from aml_provider.client.flows.log_file import OVERLAP, LogFile, News, read_news
 from aml_provider.client.http.reply import Reply
 
@@ -60,18 +59,16 @@ def test_only_the_end_is_requested_again():
     assert only.startswith(f"bytes={len(LONG) - OVERLAP}-")
 
 
-def test_a_large_file_is_read_in_parts(monkeypatch):
-    monkeypatch.setattr(log_file, "PART", 2000)
-    found, ranges = news(LONG, LogFile())
+def test_a_large_file_is_read_in_parts():
+    found, ranges = news(LONG, LogFile(2000))
     assert found == News(LONG)
     assert ranges[:2] == ["bytes=0-1999", "bytes=2000-3999"]
     assert len(ranges) == -(-len(LONG) // 2000)
 
 
-def test_a_file_that_is_cut_off_while_it_is_read_gives_what_was_there(monkeypatch):
-    monkeypatch.setattr(log_file, "PART", 10)
+def test_a_file_that_is_cut_off_while_it_is_read_gives_what_was_there():
     first = Reply(206, {"content-range": "bytes 0-9/30"}, b"0123456789", "id")
-    found, steps = play(read_news("read it", "http://x", LogFile()), first, Reply(416, {}, b"", "id"))
+    found, steps = play(read_news("read it", "http://x", LogFile(10)), first, Reply(416, {}, b"", "id"))
     assert found == News(b"0123456789")
     assert len(requests(steps)) == 2
 
