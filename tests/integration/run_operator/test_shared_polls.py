@@ -105,7 +105,7 @@ async def test_runs_of_two_experiments_share_the_client_and_not_the_queries(work
     own, others = submit(workspace, 5), submit(workspace, 5, experiment="other")
     async with waiting(own), waiting(others, "other"):
         await until(lambda: len({entry["path"] for entry in queries(workspace)}) == 2)
-        (of_loop,) = shared_clients._CLIENTS._values.values()
+        of_loop = shared_clients._CLIENTS.here
         (shared,) = of_loop.values()
         assert shared.users == 2
     for entry in queries(workspace):
@@ -126,7 +126,7 @@ async def test_identities_never_share(workspace, monkeypatch):
         events = await asyncio.gather(*strangers.values())
         assert {event["outcome"] for event in events} == {"unwatched"}
         assert "401" in events[0]["message"]
-        (of_loop,) = run_poller._POLLERS._values.values()
+        of_loop = run_poller._POLLERS.here
         assert len(of_loop) == 2
         workspace.state.cancel(runs[0])
         assert (await mine[runs[0]])["outcome"] == "ended"
