@@ -35,8 +35,11 @@ def kept_variables(kept_in_memory, monkeypatch):
     return kept_in_memory
 
 
-def fire(trigger, ahead, limit=10.0):
-    """The event of a trigger on a machine whose clock is ahead; None if it does not fire within the limit."""
+def fire(trigger, ahead, limit=30.0):
+    """The event of a trigger on a machine whose clock is ahead; None if it does not fire within the limit.
+
+    The limit is shorter than a minute, by which a clock is ahead here: who waits for longer by that much is noticed.
+    """
     _, arguments = trigger.serialize()
 
     async def first():
@@ -64,6 +67,7 @@ def rounds(make, context, ahead):
     deferral = defer(make().execute, context)
     for number in range(1, 10):
         event = fire(deferral.trigger, ahead)
+        assert event is not None, "the trigger fires too late"
         try:
             make().resume_execution(deferral.method_name, {**(deferral.kwargs or {}), "event": event}, context)
         except TaskDeferred as again:
@@ -84,11 +88,14 @@ def test_a_triggerer_that_is_ahead_ends_no_wait(workspace, task, on_timeout, ahe
     deferral = defer(operator.execute, task.context)
     event = fire(deferral.trigger, ahead)
     assert event["outcome"] == "deadline"
+    before = time.time()
     again = defer(operator.execute_complete, task.context, event)
+    after = time.time()
     assert workspace.status() == "Running"
     assert "The deadline of execution_timeout has passed by the clock of Airflow's triggerer" in str(RunPipeline.log)
     # It knows by now, and is not woken again.
-    assert again.trigger.deadline == pytest.approx(deferral.trigger.deadline + ahead, abs=5)
+    moved = again.trigger.deadline - deferral.trigger.deadline
+    assert event["fired_at"] - after <= moved <= event["fired_at"] - before
     assert fire(again.trigger, ahead, limit=0.5) is None
     # Airflow itself ends the wait when it would have.
     assert again.timeout <= deferral.timeout
@@ -103,7 +110,7 @@ def test_a_wait_with_a_triggerer_that_is_ahead_ends_in_time(workspace, task, on_
         lambda: run_pipeline(execution_timeout=timedelta(minutes=5), on_timeout=on_timeout), task.context, ahead
     )
     assert isinstance(error, RunTimedOut)
-    assert due - 1.1 <= time.time() < due + 5
+    assert due - 1.1 <= time.time()
     assert number <= 3
     assert workspace.status() == status
 
@@ -138,10 +145,13 @@ def test_a_resuming_worker_that_is_behind_waits_on_by_its_own_clock(workspace, t
     deferral = defer(operator.execute, task.context)
     task.ti.start_date -= timedelta(minutes=5)
     event = {"run_id": workspace.only_run().id, "outcome": "deadline", "fired_at": time.time()}
+    before = time.time()
     with clock_off_by(-600):
         again = defer(operator.execute_complete, task.context, event)
         assert again.timeout > timedelta(minutes=10)
-    assert again.trigger.deadline == pytest.approx(deferral.trigger.deadline - 300 + 600, abs=5)
+    after = time.time()
+    moved = again.trigger.deadline - (deferral.trigger.deadline - 300)
+    assert event["fired_at"] - after <= moved - 600 <= event["fired_at"] - before
     assert workspace.status() == "Running"
     task.ti.start_date -= timedelta(minutes=10)
     with clock_off_by(-600), pytest.raises(RunTimedOut):
@@ -174,12 +184,14 @@ def test_a_timeout_that_the_dag_no_longer_has_ends_no_wait(workspace, task, last
     operator = run_pipeline(execution_timeout=lasts)
     event = fire(deferral.trigger, ahead)
     assert event["outcome"] == "deadline"
+    before = time.time()
     again = defer(operator.execute_complete, task.context, event)
+    after = time.time()
     if lasts is None:
         assert (again.trigger.deadline, again.timeout) == (None, None)
     else:
-        due = task.ti.start_date.timestamp() + 3600
-        assert again.trigger.deadline == pytest.approx(due + ahead, abs=5)
+        moved = again.trigger.deadline - (task.ti.start_date.timestamp() + 3600)
+        assert max(0.0, event["fired_at"] - after) <= moved <= max(0.0, event["fired_at"] - before)
     assert workspace.status() in {"NotStarted", "Running"}
     if not ahead:
         assert "Is one of the two clocks wrong?" not in str(RunPipeline.log)
@@ -248,7 +260,10 @@ def test_an_event_that_does_not_say_when_it_was_fired_says_nothing_of_a_clock(ev
 
 def test_a_clock_that_is_behind_is_left_to_airflows_own_limit():
     assert clock_ahead({"fired_at": time.time() - 600}) == 0.0
-    assert clock_ahead({"fired_at": time.time() + 600}) == pytest.approx(600, abs=5)
+    before = time.time()
+    ahead = clock_ahead({"fired_at": before + 600})
+    # The millisecond is for rounding.
+    assert 600 - (time.time() - before) - 0.001 <= ahead <= 600.001
 
 
 @pytest.mark.parametrize("kind", [AzureBlobChangeSensor, AzureMLPipelineRunSensor, AzureMLScheduleRunSensor])
@@ -270,5 +285,5 @@ def test_a_sensor_waits_as_long_as_it_should(workspace, kind, ahead):
         lambda: kind(task_id="watch", deferrable=True, timeout=2, poke_interval=0.5, **what), context, ahead
     )
     assert isinstance(error, AirflowSensorTimeout)
-    assert due <= time.time() < due + 5
+    assert due <= time.time()
     assert number <= 6
