@@ -13,20 +13,9 @@ FOLDER = {"DataStoreName": "store", "PollingInterval": 5, "PathOnDataStore": "in
 
 
 @pytest.fixture
-def container(azurite):
-    return azurite.container()
-
-
-@pytest.fixture
-def seed(azurite, container):
-    store = {
-        "name": "store",
-        "account_name": azurite.account_name,
-        "account_key": azurite.account_key,
-        "container": container.container_name,
-    }
+def seed(stores):
     return {
-        "datastores": [store, {**store, "name": "absent", "container": "absent-container"}],
+        "datastores": stores,
         "pipelines": [{"name": "p", "id": "p", "data_paths": [{"name": "data"}, {"name": "more", "optional": True}]}],
     }
 
@@ -202,10 +191,10 @@ def test_seen_blobs_survive_in_a_file(azurite, container, seed, tmp_path):
         assert paths(api) == ["in/b.csv"]
 
 
-def test_a_container_created_later(api, emulator, azurite):
+def test_a_container_created_later(api, emulator, azurite, stores):
     create(api, {**FOLDER, "DataStoreName": "absent"})
-    made = azurite.container("absent-container")
-    made.upload_blob("in/a.csv", b"1", overwrite=True)
+    made = azurite.container(stores[1]["container"])
+    made.upload_blob("in/a.csv", b"1")
     emulator.clock.advance(300)
     assert paths(api) == ["in/a.csv"]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 from support.drivers.browser import EXECUTABLE, chromium, new_page
+from support.drivers.studio_page import Page
 from support.samples.studio import SEED, populate
 
 from aml_provider.emulator.server import EmulatorServer
@@ -17,14 +19,33 @@ def browser():
 
 
 @pytest.fixture
-def emulator():
-    with EmulatorServer(SEED) as running:
+def seed():
+    """What the workspace starts with."""
+    return SEED
+
+
+@pytest.fixture
+def options():
+    """The other arguments of the workspace."""
+    return {}
+
+
+@pytest.fixture
+def emulator(seed, options):
+    with EmulatorServer(seed, **options) as running:
         yield running
 
 
 @pytest.fixture
 def ids(emulator):
     return populate(emulator)
+
+
+@pytest.fixture
+def open_page(emulator):
+    """Opens a page without a browser."""
+    with httpx.Client(base_url=emulator.url, follow_redirects=True) as client:
+        yield lambda path: Page(client.get(path))
 
 
 @pytest.fixture

@@ -21,24 +21,6 @@ from aml_provider.emulator.workspace.submission import Submission
 WSID = "?wsid=/subscriptions/s/resourcegroups/rg/workspaces/ws&tid=t"
 
 
-@pytest.fixture
-def emulator():
-    with EmulatorServer(SEED) as running:
-        yield running
-
-
-@pytest.fixture
-def ids(emulator):
-    return populate(emulator)
-
-
-@pytest.fixture
-def open_page(emulator):
-    """Opens a page."""
-    with httpx.Client(base_url=emulator.url, follow_redirects=True) as client:
-        yield lambda path: Page(client.get(path))
-
-
 class TestEveryPage:
     def test_all_links_lead_somewhere(self, open_page, ids):
         pages = every_page(open_page)
@@ -486,9 +468,8 @@ class TestHostileText:
     """Text that looks like markup, a template or an attribute stays text; also tested in a real browser."""
 
     @pytest.fixture
-    def emulator(self):
-        with EmulatorServer(HOSTILE_SEED) as running:
-            yield running
+    def seed(self):
+        return HOSTILE_SEED
 
     def test_hostile_text_adds_no_tags(self, emulator, open_page):
         plain = every_page(open_page).keys()

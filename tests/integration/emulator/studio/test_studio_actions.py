@@ -7,10 +7,9 @@ import re
 import httpx
 import pytest
 from support.drivers.studio_page import Page, every_page
-from support.samples.studio import HOSTILE, HOSTILE_ID, HOSTILE_SEED, SEED, populate, populate_hostile
+from support.samples.studio import HOSTILE, HOSTILE_ID, HOSTILE_SEED, populate_hostile
 from support.services.workspace_api import job_body
 
-from aml_provider.emulator.server import EmulatorServer
 from aml_provider.emulator.studio.addresses import is_action
 from aml_provider.emulator.workspace.submission import Submission
 
@@ -28,22 +27,6 @@ ALL = [
     "/schedules/paused/enable",
     "/schedules/reactive/poll",
 ]
-
-
-@pytest.fixture
-def options():
-    return {}
-
-
-@pytest.fixture
-def emulator(options):
-    with EmulatorServer(SEED, **options) as running:
-        yield running
-
-
-@pytest.fixture
-def ids(emulator):
-    return populate(emulator)
 
 
 @pytest.fixture
@@ -293,9 +276,8 @@ class TestControlToken:
 
 class TestHostileText:
     @pytest.fixture
-    def emulator(self):
-        with EmulatorServer(HOSTILE_SEED) as running:
-            yield running
+    def seed(self):
+        return HOSTILE_SEED
 
     def test_every_button_leads_to_a_page(self, emulator, client):
         run_id = populate_hostile(emulator)

@@ -9,16 +9,13 @@ from support.drivers.browser import NEEDS_BROWSER, every_page, new_page, refresh
 from support.samples.studio import HOSTILE, HOSTILE_SEED, populate_hostile
 from support.services.elsewhere import Elsewhere
 
-from aml_provider.emulator.server import EmulatorServer
-
 pytestmark = NEEDS_BROWSER
 
 
 class TestHostileText:
     @pytest.fixture
-    def emulator(self):
-        with EmulatorServer(HOSTILE_SEED) as running:
-            yield running
+    def seed(self):
+        return HOSTILE_SEED
 
     @pytest.fixture
     def run_id(self, emulator):

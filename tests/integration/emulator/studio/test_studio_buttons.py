@@ -98,9 +98,8 @@ class TestEveryButton:
 
 class TestControlToken:
     @pytest.fixture
-    def emulator(self):
-        with EmulatorServer(SEED, control_token="secret") as running:
-            yield running
+    def options(self):
+        return {"control_token": "secret"}
 
     def test_a_button_asks_for_the_token(self, page, emulator, ids):
         page.goto("/pipelines/breaks")

@@ -13,22 +13,10 @@ SECRET = "sig=c2VjcmV0"
 
 
 @pytest.fixture
-def container(azurite):
-    return azurite.container()
-
-
-@pytest.fixture
-def seed(azurite, container):
-    store = {
-        "name": "store",
-        "account_name": azurite.account_name,
-        "account_key": azurite.account_key,
-        "container": container.container_name,
-    }
+def seed(stores):
     return {
         "datastores": [
-            store,
-            {**store, "name": "absent", "container": "absent-container"},
+            *stores,
             {"name": "signed", "account_name": "a", "sas_token": f"sv=2021&{SECRET}", "container": "c"},
             {"name": "files", "type": "AzureFile", "account_name": "a", "sas_token": SECRET, "container": "share"},
         ],
@@ -47,16 +35,14 @@ def seed(azurite, container):
 
 
 @pytest.fixture
-def emulator(azurite, seed):
-    with EmulatorServer(seed, blob_endpoint=azurite.blob_endpoint) as running:
-        running.clock.hold()
-        yield running
+def options(azurite):
+    return {"blob_endpoint": azurite.blob_endpoint}
 
 
 @pytest.fixture
-def open_page(emulator):
-    with httpx.Client(base_url=emulator.url) as client:
-        yield lambda path: Page(client.get(path))
+def emulator(emulator):
+    emulator.clock.hold()
+    return emulator
 
 
 class TestDatastores:
