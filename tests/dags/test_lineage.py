@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import jsonschema
 import pytest
 from support.airflow import traced
+from support.drivers.once import once, shared_folder
 from support.services.recorded_workspace import TOKEN
 from support.services.traced_workspace import KEY, TracedWorkspace
 
@@ -25,7 +26,15 @@ KINDS = pytest.mark.parametrize("kind", ["v1", "v2"])
 
 @pytest.fixture(scope="module")
 def played(airflow_db, tmp_path_factory):
-    """All DAGs of the run operator, once; their events, their log, the workspace's runs by DAG."""
+    """All DAGs of the run operator, once for all processes; their events, their log, the workspace's runs by DAG."""
+    folder = shared_folder(tmp_path_factory)
+    file = folder / "lineage.jsonl"
+    log, runs = once(folder / "lineage.json", lambda: play(file))
+    return SimpleNamespace(events=traced.Traced(file), log=log, runs=runs)
+
+
+def play(file):
+    file.unlink(missing_ok=True)
     ends = ("retried", "worker", "deferred", "fails", "function_worker", "function_deferred")
     cases = [f"{kind}_{end}" for kind in ("v1", "v2") for end in ends]
     with TracedWorkspace() as workspace:
@@ -37,9 +46,8 @@ def played(airflow_db, tmp_path_factory):
             "AIRFLOW__AZUREML__RETRY_BUDGET": "0",
             "AIRFLOW__AZUREML__LOOKUP_GRACE": "0.3",
         }
-        file = tmp_path_factory.mktemp("lineage") / "events.jsonl"
-        events, log = traced.run(file, variables, *(f"traced_{case}" for case in cases))
-        yield SimpleNamespace(events=events, log=log, runs=workspace.record())
+        _, log = traced.run(file, variables, *(f"traced_{case}" for case in cases))
+        return log, workspace.record()
 
 
 def names(datasets):
