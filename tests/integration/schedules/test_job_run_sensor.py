@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from support.drivers import schedule_sensor
 from support.drivers.schedule_sensor import Sensor, context_of, event_of
-from support.services.local_workspace import serving
+from support.services.local_workspace import standing
 
 from aml_provider.compat import AirflowFailException, TaskDeferred
 from aml_provider.hooks.azure_ml import AzureMLHook
@@ -17,7 +17,7 @@ from aml_provider.hooks.azure_ml import AzureMLHook
 
 @pytest.fixture(params=["plain", "properties_filter=refused", "properties_filter=ignored", "schedule_filter=refused"])
 def workspace(request, monkeypatch):
-    with serving(monkeypatch, quirks=() if request.param == "plain" else (request.param,)) as running:
+    with standing(monkeypatch, quirks=() if request.param == "plain" else (request.param,)) as running:
         hourly(running)
         other_job(running)
         yield running
@@ -87,7 +87,7 @@ def test_a_deferred_sensor_is_woken_by_the_next_job(workspace, owners):
 
 @pytest.mark.parametrize("quirks", [(), ("properties_filter=refused",), ("properties_filter=ignored",)], ids=str)
 def test_the_jobs_of_a_schedule_that_others_have_made_are_found_by_the_preview_filter(monkeypatch, owners, quirks):
-    with serving(monkeypatch, quirks=quirks) as workspace:
+    with standing(monkeypatch, quirks=quirks) as workspace:
         hourly(workspace)
         forget_our_property(workspace)
         workspace.clock.advance(3660)
@@ -96,7 +96,7 @@ def test_the_jobs_of_a_schedule_that_others_have_made_are_found_by_the_preview_f
 
 @pytest.mark.parametrize("way", ["refused", "ignored"])
 def test_a_sensor_that_cannot_find_the_jobs_fails_and_takes_no_other(monkeypatch, owners, way):
-    with serving(monkeypatch, quirks=(f"schedule_filter={way}",)) as workspace:
+    with standing(monkeypatch, quirks=(f"schedule_filter={way}",)) as workspace:
         hourly(workspace)
         other_job(workspace)
         forget_our_property(workspace)
@@ -106,7 +106,7 @@ def test_a_sensor_that_cannot_find_the_jobs_fails_and_takes_no_other(monkeypatch
 
 
 def test_a_disabled_schedule_is_reported(monkeypatch, owners):
-    with serving(monkeypatch) as workspace:
+    with standing(monkeypatch) as workspace:
         hourly(workspace)
         AzureMLHook().disable_job_schedule("hourly")
         Sensor.log.lines.clear()
@@ -122,14 +122,14 @@ def test_a_disabled_schedule_is_reported(monkeypatch, owners):
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(monkeypatch, owners, arguments, message):
-    with serving(monkeypatch) as workspace:
+    with standing(monkeypatch) as workspace:
         hourly(workspace)
         with pytest.raises(AirflowFailException, match=message):
             poll("day1", **arguments)
 
 
 def test_a_record_that_cannot_be_read_is_blamed_on_the_argument_that_was_given(monkeypatch, owners, kept_in_memory):
-    with serving(monkeypatch) as workspace:
+    with standing(monkeypatch) as workspace:
         hourly(workspace)
         assert poll("day1") is None
         kept_in_memory |= dict.fromkeys(kept_in_memory, "{")

@@ -12,7 +12,7 @@ import pytest
 from support.drivers import schedule_sensor
 from support.drivers.schedule_sensor import Sensor, context_of, event_of
 from support.drivers.watching import Said, fire
-from support.services.local_workspace import serving
+from support.services.local_workspace import standing
 
 from aml_provider.client import calls
 from aml_provider.compat import AirflowFailException, TaskDeferred
@@ -23,7 +23,7 @@ from aml_provider.triggers.schedule_run import AzureMLScheduleLookTrigger
 
 @pytest.fixture
 def workspace(monkeypatch, kept_in_memory):
-    with serving(monkeypatch) as running:
+    with standing(monkeypatch) as running:
         yield running
 
 

@@ -104,3 +104,11 @@ def serving(monkeypatch, **options):
     with Workspace(**options) as workspace:
         workspace.connect(monkeypatch)
         yield workspace
+
+
+@contextmanager
+def standing(monkeypatch, **options):
+    """The same, where time passes only if the test says so: half a minute is an hour there, in which schedules fire."""
+    with serving(monkeypatch, **options) as workspace:
+        workspace.clock.hold()
+        yield workspace
