@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -100,6 +101,14 @@ def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
     from aml_provider.client.flows import targets
 
     monkeypatch.setattr(targets, "_KNOWN", {})
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port at which nothing listens: it is reserved, as another process might otherwise get it meanwhile."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import socket
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -374,10 +373,8 @@ def test_a_fault_between_two_pages_of_a_list(paged, plain, name, kind, driver):
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_closed_port_makes_each_call_unreachable(bench, name):
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        settings = workspace(endpoint=f"http://127.0.0.1:{server.getsockname()[1]}")
+def test_a_closed_port_makes_each_call_unreachable(bench, name, closed_port):
+    settings = workspace(endpoint=f"http://127.0.0.1:{closed_port}")
     call = bench.world.call(CALLS[name])
     with (
         Client(settings, policy=RetryPolicy(budget=0.0), clock=DrivenClock()) as client,

@@ -351,9 +351,9 @@ async def test_no_answer_makes_sign_in_wait_for_long_or_fail_for_good(authority,
 
 
 @both
-async def test_a_closed_port_of_the_identity_provider_is_unreachable(authority, kind, monkeypatch, unused_tcp_port):
+async def test_a_closed_port_of_the_identity_provider_is_unreachable(authority, kind, monkeypatch, closed_port):
     for name in authority.proxy:
-        monkeypatch.setenv(name, f"http://127.0.0.1:{unused_tcp_port}")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port}")
     error = await refusal(kind, application(), Unreachable)
     assert str(error).startswith("auth_method client_secret, tenant_id")
     assert "the identity provider did not answer" in str(error)

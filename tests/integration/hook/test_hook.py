@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import os
-import socket
 
 import pytest
 from support.services.authority import CLIENT, TENANT, Authority
@@ -199,10 +198,8 @@ class TestTestConnection:
         message = self.failed(connect(), "pipelines")
         assert "Microsoft.MachineLearningServices/workspaces/endpoints/pipelines/read" in message
 
-    def test_a_host_where_nobody_listens(self, connect):
-        with socket.socket() as server:
-            server.bind(("127.0.0.1", 0))
-            url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    def test_a_host_where_nobody_listens(self, connect, closed_port):
+        url = f"http://127.0.0.1:{closed_port}"
         message = self.failed(connect(endpoint=url), "workspace")
         assert url.removeprefix("http://") in message
         assert "region or endpoint" in message
@@ -350,9 +347,6 @@ def test_nothing_is_looked_up_before_a_method_is_called():
     assert AzureMLHook("there_is_none").azureml_conn_id == "there_is_none"
 
 
-def test_unreachable_is_no_permanent_error(connect):
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+def test_unreachable_is_no_permanent_error(connect, closed_port):
     with pytest.raises(Unreachable):
-        connect(endpoint=url).get_run("r")
+        connect(endpoint=f"http://127.0.0.1:{closed_port}").get_run("r")

@@ -90,7 +90,7 @@ async def test_each_wait_has_its_own_deadline_and_ends_alone(workspace):
         await until(lambda: len(queries(workspace)) > seen + 1)
         assert run_ids[1] not in queries(workspace)[-1]["body"]["filter"]
         assert not any(task.done() for task in others.values())
-        (of_loop,) = run_poller._POLLERS._values.values()
+        of_loop = run_poller._POLLERS.here
         (poller,) = of_loop.values()
     assert poller.is_over
     assert len(asyncio.all_tasks()) == 1
@@ -230,9 +230,9 @@ async def test_a_wait_for_an_unknown_run_disturbs_no_other_wait(workspace):
         assert not any(task.done() for task in tasks.values())
 
 
-def test_a_failure_is_in_the_log_of_each_task_that_waits(monkeypatch, unused_tcp_port, caplog, capsys):
+def test_a_failure_is_in_the_log_of_each_task_that_waits(monkeypatch, closed_port, caplog, capsys):
     """The poller's own log belongs to no task."""
-    connect(monkeypatch, SimpleNamespace(url=f"http://127.0.0.1:{unused_tcp_port}"), "away")
+    connect(monkeypatch, SimpleNamespace(url=f"http://127.0.0.1:{closed_port}"), "away")
 
     async def both():
         return await asyncio.gather(
