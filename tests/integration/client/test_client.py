@@ -44,16 +44,10 @@ GET = calls.get_run("r")
 RUN = Answer(json={"Id": "r"})
 
 
-def closed_port():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
-
-
 @pytest.mark.parametrize("call", [GET, SUBMIT], ids=["GET", "POST"])
 class TestBrokenConnections:
-    def test_nobody_there_means_that_nothing_was_sent(self, drive, call):
-        url = f"http://127.0.0.1:{closed_port()}"
+    def test_nobody_there_means_that_nothing_was_sent(self, drive, call, closed_port):
+        url = f"http://127.0.0.1:{closed_port}"
         error = failure(drive, workspace(endpoint=url), call)
         assert type(error) is Unreachable
         assert not error.in_doubt
@@ -68,11 +62,13 @@ class TestBrokenConnections:
     @pytest.mark.parametrize("fault", ["drop", "truncate", "hang"])
     def test_a_reply_that_does_not_come_is_in_doubt(self, drive, recorder, settings, call, fault):
         recorder.answer(call.method, "*", Answer(json={"Id": "r"}, fault=fault))
-        error = failure(drive, settings, call, timeout=httpx.Timeout(30.0, read=0.3))
+        # Only the reply that never comes is waited for no longer than this.
+        timeout = httpx.Timeout(30.0, read=0.3) if fault == "hang" else httpx.Timeout(60.0)
+        error = failure(drive, settings, call, timeout=timeout)
         assert type(error) is ReplyLost
         assert error.in_doubt
         assert call.operation in str(error)
-        (seen,) = recorder.seen
+        (seen,) = recorder.wait_for(1)
         assert f"[x-ms-client-request-id={seen.headers['x-ms-client-request-id']}]" in str(error)
 
     def test_a_reply_that_is_no_http_is_in_doubt(self, drive, call):
@@ -205,9 +201,9 @@ class TestLogs:
         with pytest.raises(InvalidArgument, match="read a log"):
             self.read(drive, settings, url)
 
-    def test_the_signature_of_a_log_address_is_in_no_message(self, drive, settings):
+    def test_the_signature_of_a_log_address_is_in_no_message(self, drive, settings, closed_port):
         with pytest.raises(Unreachable) as caught:
-            self.read(drive, settings, f"http://127.0.0.1:{closed_port()}{self.LOG}")
+            self.read(drive, settings, f"http://127.0.0.1:{closed_port}{self.LOG}")
         assert "sig" not in str(caught.value)
 
     def test_the_signature_of_a_log_address_is_not_in_the_http_stacks_log(self, drive, recorder, settings, caplog):

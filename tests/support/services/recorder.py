@@ -67,6 +67,7 @@ class Recorder:
         self.tunnels: list[str] = []
         self._answers: list[tuple[str, str, list[Answer]]] = []
         self.released = threading.Event()
+        self._arrived = threading.Condition()
         handler = type("Handler", (_Handler,), {"recorder": self})
         self._server = _Server(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -80,12 +81,20 @@ class Recorder:
         self._server.shutdown()
         self._server.server_close()
 
+    def wait_for(self, count: int) -> list[Seen]:
+        """Return the requests once there are as many; a client that gave up may be faster than the server."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(self.seen) >= count, timeout=60), self.seen
+        return self.seen
+
     def answer(self, method: str, path: str, *answers: Answer) -> None:
         """Answer such requests in this order, the last one again and again; ``path`` is a glob."""
         self._answers.insert(0, (method, path, list(answers)))
 
     def take(self, seen: Seen) -> Answer:
-        self.seen.append(seen)
+        with self._arrived:
+            self.seen.append(seen)
+            self._arrived.notify_all()
         for method, path, answers in self._answers:
             if method == seen.method and fnmatchcase(seen.path, path):
                 return answers.pop(0) if len(answers) > 1 else answers[0]
