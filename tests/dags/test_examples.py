@@ -353,19 +353,15 @@ def test_the_demo_component_scores_the_uploaded_file(run_example, emulator, cont
 
 def test_demo_schedule(run_example: Callable[..., Any], emulator: EmulatorServer, container: ContainerClient):
     container.upload_blob("incoming/orders.csv", CSV)
-
-    # The schedule fires at each full hour. The clock stands until the schedule is there, and continues from its first
-    # fire: the second one is then an hour away, and not a moment, whatever the time of day is.
+    # Otherwise another hour may begin during the test.
     emulator.clock.hold()
 
-    def go_to_the_first_fire() -> None:
-        schedules = emulator.state.schedules
-        while not schedules.all():
+    def let_an_hour_begin_and_its_run_end() -> None:
+        while not emulator.state.schedules.all():
             threading.Event().wait(0.05)
-        emulator.clock.advance(schedules.next_due() - emulator.clock.now() + 1)
-        emulator.clock.release()
+        emulator.clock.advance(3600 - emulator.clock.now() % 3600 + 1800)
 
-    helper = threading.Thread(target=go_to_the_first_fire)
+    helper = threading.Thread(target=let_an_hour_begin_and_its_run_end)
     helper.start()
     dag_run = run_example("azureml_demo_schedule")
     helper.join()
