@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from support.airflow.task import Log, RunPipeline, Task
+from support.drivers.held_loop import held, passed_until
 from support.services.local_workspace import serving
 
 from aml_provider.client.errors import Unreachable
@@ -175,16 +176,20 @@ def waiting_deferred(case):
 
     case._monkeypatch.setattr(RunPoller, "wait", logged)
 
-    async def event():
-        events = asyncio.ensure_future(anext(trigger.run()))
-        while not events.done():
-            await asyncio.sleep(0.05)
-            if case.throttles and case.met > 3:
-                events.cancel()
-                raise TimeoutError
-        return events.result().payload
+    events = []
 
-    RunPipeline(pipeline_id="long", deferrable=True).execute_complete(case.task.context, asyncio.run(event()))
+    @held
+    async def fire():
+        event = asyncio.ensure_future(anext(trigger.run()))
+        await passed_until(lambda: event.done() or (case.throttles and case.met > 3), step=0.5)
+        if not event.done():
+            event.cancel()
+            await asyncio.wait([event])
+            raise TimeoutError
+        events.append(event.result().payload)
+
+    fire()
+    RunPipeline(pipeline_id="long", deferrable=True).execute_complete(case.task.context, events[0])
 
 
 def resumed(case):
