@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
-from aml_provider.client.errors import AzureMLError, Throttled
+from aml_provider.client.errors import AzureMLError, SubmissionUnsettled, Throttled
 from aml_provider.client.http.messages import Pause
 from aml_provider.client.specs.job import job_to_wire
 from aml_provider.durable.job_submission import FINGERPRINT, id_of, leaves_doubt
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 # Seconds between two submissions to a service that is too busy and does not say when to try again.
 _THROTTLED_PAUSE = 15.0
+# Seconds between a submission record and its request after which the record is read again. Airflow needs longer to
+# consider a worker dead, so before that there is no other try.
+_LATE = 5.0
+# Attempts to store the record in less time.
+_STORES = 5
 
 
 class Sender:
@@ -41,6 +46,8 @@ class Sender:
             job does not exist.
         looks_up: Whether the run of a lost reply is looked up by its key, as for a durable task.
         keep: Stores a submission record.
+        is_stored: Whether a submission record is still the one that is stored, so that no other process of the task
+            has stored another one since.
 
     Attributes:
         has_sent: Whether a submission was sent.
@@ -56,6 +63,7 @@ class Sender:
         policy: RetryPolicy,
         looks_up: bool,
         keep: Callable[[SubmissionRecord], None],
+        is_stored: Callable[[SubmissionRecord], bool],
         log: Log,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -66,6 +74,7 @@ class Sender:
         self._policy = policy
         self._looks_up = looks_up
         self._keep = keep
+        self._is_stored = is_stored
         self._log = log
         self._now = now
         self._stopped = False
@@ -93,14 +102,13 @@ class Sender:
             SubmissionUnknown: It cannot be established whether the submission was carried out.
             SubmissionUnsettled: The same, but a retry may be able to establish it.
             ForeignRun: Something else has the job's id.
+            SubmissionUnsettled: This process stood still before its request, and another one has continued meanwhile.
         """
         call = self._call(order, target, record)
         doubted = throttled = 0.0
         tries = 0
         while True:
-            # The record first: from here on a crash leaves doubt, and doubt leads to a look-up.
-            record = record._replace(submitted_at=self._now())
-            self._keep(record)
+            record = self._store(record, before)
             if self._stopped:
                 self._withdraw(record, before)
                 raise AzureMLError("The task is being killed; nothing was submitted.")
@@ -133,6 +141,33 @@ class Sender:
             else:
                 return run
             yield Pause(pause)
+
+    def _store(self, record: SubmissionRecord, before: SubmissionRecord | None) -> SubmissionRecord:
+        """Store the record before its request: from here on a crash leaves doubt, and doubt leads to a look-up.
+
+        A process may stand still here, for so long that another try looks the run up in vain and submits it. Then this
+        process must send nothing any more.
+
+        Raises:
+            SubmissionUnsettled: Another process has stored another record meanwhile.
+            AzureMLError: Airflow needs too long to store it.
+        """
+        for _ in range(_STORES):
+            record = record._replace(submitted_at=self._now())
+            self._keep(record)
+            if self._now() - record.submitted_at < _LATE:
+                return record
+            if not self._is_stored(record):
+                raise SubmissionUnsettled(
+                    f"This process stood still for more than {_LATE:.0f} s before its submission, and another process "
+                    "of this task has continued meanwhile. This one submits nothing; a retry takes the run over."
+                )
+            self._log.warning("Airflow took more than %.0f s to store the submission record; storing it again.", _LATE)
+        self._withdraw(record, before)
+        raise AzureMLError(
+            f"Airflow took more than {_LATE:.0f} s to store the submission record, {_STORES} times. Nothing was "
+            "submitted; a retry is safe."
+        )
 
     def _resolve(
         self, record: SubmissionRecord, before: SubmissionRecord | None, error: AzureMLError
