@@ -6,6 +6,7 @@ Each component has a host name of its own (``worker-2``), although all of them a
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 from pathlib import Path
@@ -127,10 +128,12 @@ class AirflowCluster(LocalAirflow):
         return not processes_of(fallen)
 
     def kill_what_remains(self, name: str) -> None:
-        """Kill all processes of a component that is shutting down."""
+        """Kill all processes of a component that was asked to end."""
         for service in self._fallen:
             if service.name == f"airflow {name}":
-                service.signal(signal.SIGKILL)
+                for process in service.processes():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(process.pid, signal.SIGKILL)
                 service.process.wait()
 
     @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from support.airflow.killed_cluster import Cluster
 
@@ -21,12 +23,11 @@ def world(tmp_path_factory, figures):
 @pytest.fixture
 def cases(world, request):
     """Makes task instances that are named after the test, and starts them; by name."""
+    # Airflow allows no brackets in the id of a DAG run.
+    test = re.sub(r"\W+", "-", request.node.name)
 
     def make(*, deferred=(), on_worker=()):
-        made = {
-            name: world.case(f"{request.node.name}-{name}", deferred=name in deferred)
-            for name in (*deferred, *on_worker)
-        }
+        made = {name: world.case(f"{test}-{name}", deferred=name in deferred) for name in (*deferred, *on_worker)}
         for case in made.values():
             case.start()
         for case in made.values():

@@ -53,13 +53,9 @@ class Cluster(World):
         """The triggerer that a task instance waits in."""
         return (case.info.get("triggerer_job") or {}).get("hostname")
 
-    def refusals(self, worker):
+    def refusals(self):
         """How often a worker was given a task that had a process elsewhere."""
-        return self.airflow.log(worker).read_text(errors="replace").count(REFUSED)
-
-    def all_refusals(self):
-        """The same of all workers."""
-        return sum(self.refusals(name) for name in self.airflow.components if name.startswith("worker"))
+        return sum(log.read_text(errors="replace").count(REFUSED) for log in self._home.glob("worker*.log"))
 
     def shut_down(self, worker, number):
         """Ask a worker to end: SIGTERM for Celery's warm shutdown, SIGQUIT for the cold one."""
