@@ -11,6 +11,7 @@ from aml_provider.client.errors import AzureMLError, SubmissionUnsettled, Thrott
 from aml_provider.client.http.messages import Pause
 from aml_provider.client.specs.job import job_to_wire
 from aml_provider.durable.job_submission import FINGERPRINT, id_of, leaves_doubt
+from aml_provider.durable.late_request import store_before_request
 from aml_provider.durable.lookup import KEY
 
 if TYPE_CHECKING:
@@ -29,11 +30,6 @@ if TYPE_CHECKING:
 
 # Seconds between two submissions to a service that is too busy and does not say when to try again.
 _THROTTLED_PAUSE = 15.0
-# Seconds between a submission record and its request after which the record is read again. Airflow needs longer to
-# consider a worker dead, so before that there is no other try.
-_LATE = 5.0
-# Attempts to store the record in less time.
-_STORES = 5
 
 
 class Sender:
@@ -145,28 +141,18 @@ class Sender:
     def _store(self, record: SubmissionRecord, before: SubmissionRecord | None) -> SubmissionRecord:
         """Store the record before its request: from here on a crash leaves doubt, and doubt leads to a look-up.
 
-        A process may stand still here, for so long that another try looks the run up in vain and submits it. Then this
-        process must send nothing any more.
-
         Raises:
             SubmissionUnsettled: Another process has stored another record meanwhile.
             AzureMLError: Airflow needs too long to store it.
         """
-        for _ in range(_STORES):
-            record = record._replace(submitted_at=self._now())
-            self._keep(record)
-            if self._now() - record.submitted_at < _LATE:
-                return record
-            if not self._is_stored(record):
-                raise SubmissionUnsettled(
-                    f"This process stood still for more than {_LATE:.0f} s before its submission, and another process "
-                    "of this task has continued meanwhile. This one submits nothing; a retry takes the run over."
-                )
-            self._log.warning("Airflow took more than %.0f s to store the submission record; storing it again.", _LATE)
-        self._withdraw(record, before)
-        raise AzureMLError(
-            f"Airflow took more than {_LATE:.0f} s to store the submission record, {_STORES} times. Nothing was "
-            "submitted; a retry is safe."
+        return store_before_request(
+            lambda now: record._replace(submitted_at=now),
+            self._keep,
+            self._is_stored,
+            withdraw=lambda record: self._withdraw(record, before),
+            overtaken=SubmissionUnsettled,
+            now=self._now,
+            log=self._log,
         )
 
     def _resolve(

@@ -513,7 +513,7 @@ def test_a_process_that_stood_still_alone_stores_its_record_again_and_submits():
 def test_an_airflow_that_is_always_slow_leaves_no_doubt():
     world = World()
     slow = Frozen(world, meanwhile=lambda: None, seconds=6, times=100)
-    with pytest.raises(AzureMLError, match="nothing was submitted"):
+    with pytest.raises(AzureMLError, match="Nothing was sent"):
         world.obtain(store=submission_store(slow))
     assert world.service.runs == []
     assert not world.record.sent
