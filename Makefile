@@ -1,7 +1,7 @@
 # A machine needs only make and Python 3.11 or later. Everything that is installed comes from locked, hashed lists and
 # goes into this folder (.venv and other .venv-…, .cache); `make clean` removes it.
 
-# If it is not empty, `make demo` leaves everything running.
+# If it is not empty, `make demo` and `make cluster` leave everything running.
 export KEEP ?=
 
 # The Python to use instead of the first one that is found.
@@ -50,7 +50,9 @@ OLDEST := .venv-2.11/.installed
 COMPAT := .venv-$(AIRFLOW)/.installed
 SDK_V1 := .venv-sdk-v1/.installed
 SDK_V2 := .venv-sdk-v2/.installed
-KILLED := $(if $(OLD),$(OLDEST),$(NEWEST))
+CLUSTERED := .venv-cluster/.installed
+KILLED := $(if $(CLUSTER),$(CLUSTERED),$(if $(OLD),$(OLDEST),$(NEWEST)))
+KILLS := $(if $(CLUSTER),tests/kills/cluster,tests/kills --ignore tests/kills/cluster)
 PEERS := .venv-bench/.installed
 RELEASE := .venv-release/.installed
 DOCS := .venv-docs/.installed
@@ -63,7 +65,7 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help demo screenshots workspace test compat coverage matrix kills chaos chaos-oracle conformance bench docs \
+.PHONY: help demo cluster screenshots workspace test compat coverage matrix kills chaos chaos-oracle conformance bench docs \
 	release-check lint types format lock clean
 
 help: ## Show this list
@@ -71,6 +73,9 @@ help: ## Show this list
 
 demo: $(NEWEST) $(AZURITE) ## Run the whole story against a local workspace (KEEP=1: leave it running)
 	@.venv/bin/python scripts/demo.py
+
+cluster: $(CLUSTERED) $(AZURITE) ## Run Airflow with Celery, PostgreSQL and several of each component, and example DAGs on it (KEEP=1: leave it running)
+	@.venv-cluster/bin/python scripts/cluster.py
 
 screenshots: $(NEWEST) $(AZURITE) $(CHROMIUM_HERE) ## Take the pictures of the documents again, from a real Airflow and a local workspace
 	@PYTHONPATH=scripts:tests .venv/bin/python scripts/screenshots.py
@@ -95,8 +100,8 @@ matrix: $(NEWEST) $(AZURITE) ## Examine the built package on every Airflow and P
 	@$(if $(WHEEL),,.venv/bin/python -m hatchling build -t wheel -d .cache/matrix/dist >/dev/null)
 	@.cache/uv/bin/python scripts/matrix.py $(or $(WHEEL),.cache/matrix/dist/*.whl) $(CELL)
 
-kills: $(KILLED) ## Kill a real Airflow's processes at all kinds of moments and count the runs (OLD=1: the oldest Airflow's)
-	@$(dir $(KILLED))bin/python -m pytest tests/kills $(ARGS)
+kills: $(KILLED) ## Kill a real Airflow's processes at all kinds of moments and count the runs (OLD=1: the oldest Airflow's; CLUSTER=1: those of a cluster)
+	@$(dir $(KILLED))bin/python -m pytest $(KILLS) $(ARGS)
 
 chaos: $(NEWEST) $(AZURITE) ## A storm over a real Airflow, judged by what it left (SEED=1; SCALE=full: half an hour, on PostgreSQL)
 	@PYTHONPATH=scripts:tests .venv/bin/python -m chaos --scale $(SCALE) $(if $(SEED),--seed $(SEED)) $(ARGS)
@@ -135,7 +140,7 @@ format: $(NEWEST) ## Format, and fix what can be fixed
 	@.venv/bin/ruff format
 
 clean: ## Remove everything that the other commands installed or wrote
-	rm -rf .venv .venv-2.11 .venv-3.1 .venv-sdk-v1 .venv-sdk-v2 .venv-bench .venv-docs .venv-release .cache .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf .venv .venv-2.11 .venv-3.1 .venv-sdk-v1 .venv-sdk-v2 .venv-bench .venv-docs .venv-release .venv-cluster .cache .mypy_cache .pytest_cache .ruff_cache \
 		.hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -175,6 +180,10 @@ $(PEERS): requirements/benchmarks.txt $(PACKAGE) | $(UV)
 
 # The same Airflow with Sphinx, which imports the classes that it describes.
 $(DOCS): requirements/docs.txt $(PACKAGE) | $(UV)
+	$(install)
+
+# The same Airflow with Celery's executor, and the servers that a cluster needs.
+$(CLUSTERED): requirements/cluster.txt $(PACKAGE) | $(UV)
 	$(install)
 
 # Microsoft's SDK of v1, which cannot be installed beside a current Airflow. It imports imghdr, which Python 3.13 does not have.
@@ -226,6 +235,8 @@ lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newe
 		--output-file requirements/benchmarks.txt
 	$(compile) pyproject.toml requirements/docs.in --extra emulator --group build --group docs --group test \
 		--output-file requirements/docs.txt
+	$(compile) pyproject.toml requirements/cluster.in --extra emulator --group build --group test --group chaos \
+		--group cluster --output-file requirements/cluster.txt
 	$(compile) requirements/conformance-v1.in --output-file requirements/conformance-v1.txt
 	$(compile) requirements/conformance-v2.in --output-file requirements/conformance-v2.txt
 	$(compile) --group build --group release --output-file requirements/release.txt

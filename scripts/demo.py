@@ -6,18 +6,11 @@ Everything in the summary at the end was checked. ``KEEP=1`` leaves everything u
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import signal
 import sys
-import threading
-import time
-import traceback
 from itertools import zip_longest
 from pathlib import Path
 
-from azurite import Azurite, AzuriteError
+from azurite import Azurite
 from cancel_story import CancelChapter, CancelStory
 from component_metrics import ComponentMetrics
 from cryptography.fernet import Fernet
@@ -25,18 +18,12 @@ from job_story import JobChapter, JobStory
 from leaks import LeakSearch
 from local_airflow import LocalAirflow
 from local_workspace import LocalWorkspace
-from processes import Guard, ServiceError
+from program import Program, shown
 from schedule_story import ScheduleChapter, ScheduleStory
 from story import CONTAINER, DAG_ID, FILE, STRAYS, Story
-from task_log import tail
 from visit import prepare
-from watched_dag import StoryError
 
 _ROOT = Path(__file__).resolve().parents[1]
-_HOMES = _ROOT / ".cache" / "demo"
-# Variables that would lead Airflow or the Azure libraries away from the services that we start.
-_FOREIGN = ("AIRFLOW_", "AZURE_", "ARM_", "AZUREML_", "IDENTITY_", "IMDS_", "MSI_")
-_PROXIES = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 
 # What each component must have counted. Two runs and a job ended, and another job was cancelled; the schedule's run was
 # submitted by the workspace. Two replies to submissions were lost.
@@ -49,105 +36,64 @@ _SENT = {
     "triggerer": ("waiting", "poll.age", "poll.requests", "listing.requests", "listing.blobs", "listing.duration"),
 }
 
-_started = time.monotonic()
-
-
-class _Interrupted(KeyboardInterrupt):
-    """The process was asked to stop.
-
-    Args:
-        number: The signal.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
 
 def main() -> int:
     """Run the demo; returns the exit code."""
-    keep = bool(os.environ.get("KEEP"))
-    for name in list(os.environ):
-        if name.upper().startswith(_FOREIGN) or name.upper() in _PROXIES:
-            del os.environ[name]
-    home = _make_home()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # A shell without job control starts background processes with these signals ignored.
-        signal.signal(number, _interrupt)
-    try:
-        _run(home, keep=keep)
-    except _Interrupted as interrupted:
-        _say(f"stopped by {signal.Signals(interrupted.number).name}; no process is left")
-        return 128 + interrupted.number
-    except (AzuriteError, ServiceError, StoryError) as error:
-        log = getattr(error, "log", None)
-        if log is not None:
-            print(f"\nThe end of {_shown(log)}:\n\n{tail(log)}")
-        print(f"\nThe demo failed: {error}")
-        print(f"All logs: {_shown(home)}")
-        return 1
-    except Exception:  # noqa: BLE001 - whatever it is, the user needs the place of the logs
-        traceback.print_exc()
-        print(f"\nThe demo failed. All logs: {_shown(home)}")
-        return 1
-    return 0
+    program = Program("demo")
+    return program.main(lambda: _run(program))
 
 
-def _run(home: Path, *, keep: bool) -> None:
-    with contextlib.ExitStack() as resources:
-        guard = resources.enter_context(Guard())
-        try:
-            access_log = home / "azurite.log"
-            azurite = resources.enter_context(Azurite(log=access_log))
-            container = azurite.container(CONTAINER)
-            _say(f"Azurite, a local blob storage, is up at {azurite.blob_endpoint}")
-            workspace = resources.enter_context(
-                LocalWorkspace(guard, blob_endpoint=azurite.blob_endpoint, log=home / "workspace.log")
+def _run(program: Program) -> None:
+    home = program.home
+    with program.services() as (resources, guard):
+        access_log = home / "azurite.log"
+        azurite = resources.enter_context(Azurite(log=access_log))
+        container = azurite.container(CONTAINER)
+        program.say(f"Azurite, a local blob storage, is up at {azurite.blob_endpoint}")
+        workspace = resources.enter_context(
+            LocalWorkspace(guard, blob_endpoint=azurite.blob_endpoint, log=home / "workspace.log")
+        )
+        program.say(f"the emulated workspace is up at {workspace.url}")
+        fernet_key = Fernet.generate_key()
+        metrics = resources.enter_context(ComponentMetrics())
+        airflow = resources.enter_context(
+            LocalAirflow(
+                guard,
+                home,
+                dags=_ROOT / "example_dags",
+                connections={},
+                report=program.say,
+                settings={"core": {"fernet_key": fernet_key.decode()}},
+                component_settings=metrics.settings,
+                # The demo unpauses DAGs while tasks of others run.
+                serve_tasks_apart=True,
             )
-            _say(f"the emulated workspace is up at {workspace.url}")
-            fernet_key = Fernet.generate_key()
-            metrics = resources.enter_context(ComponentMetrics())
-            airflow = resources.enter_context(
-                LocalAirflow(
-                    guard,
-                    home,
-                    dags=_ROOT / "example_dags",
-                    connections={},
-                    report=_say,
-                    settings={"core": {"fernet_key": fernet_key.decode()}},
-                    component_settings=metrics.settings,
-                    # The demo unpauses DAGs while tasks of others run.
-                    serve_tasks_apart=True,
-                )
+        )
+        airflow.add_connection("azureml_default", workspace.connection())
+        program.say(f"Airflow is up at {airflow.url}, with the connection azureml_default")
+        search = LeakSearch(
+            {"the workspace's token": workspace.token, "the account key": azurite.account_key},
+            fernet_key=fernet_key,
+        )
+        story = Story(airflow, workspace, container, access_log=access_log, search=search, report=program.say)
+        story.tell()
+        job = JobStory(airflow, workspace, container, search=search, report=program.say).tell()
+        scheduled = ScheduleStory(airflow, workspace, search=search, report=program.say).tell()
+        cancelled = CancelStory(airflow, workspace, search=search, report=program.say).tell()
+        metrics.check(_COUNTED, sent=_SENT)
+        program.say("each component of Airflow has sent its metrics")
+        chapters = (story, job, scheduled, cancelled, [*metrics.lines()])
+        if program.keep:
+            _conclude(*chapters, search, home, stopped=False)
+            program.wait_for_interrupt(
+                "\nEverything is up; a CSV file put into incoming/ starts the next run. Ctrl-C stops it all.\n",
+                f"Airflow       {airflow.url}/dags/{DAG_ID}",
+                f"Connection    {airflow.url}/connections",
+                f"Workspace     {workspace.url}",
+                f"Blob storage  {azurite.blob_endpoint}/{CONTAINER}",
+                f"\n{prepare(workspace, home)}",
             )
-            airflow.add_connection("azureml_default", workspace.connection())
-            _say(f"Airflow is up at {airflow.url}, with the connection azureml_default")
-            search = LeakSearch(
-                {"the workspace's token": workspace.token, "the account key": azurite.account_key},
-                fernet_key=fernet_key,
-            )
-            story = Story(airflow, workspace, container, access_log=access_log, search=search, report=_say)
-            story.tell()
-            job = JobStory(airflow, workspace, container, search=search, report=_say).tell()
-            scheduled = ScheduleStory(airflow, workspace, search=search, report=_say).tell()
-            cancelled = CancelStory(airflow, workspace, search=search, report=_say).tell()
-            metrics.check(_COUNTED, sent=_SENT)
-            _say("each component of Airflow has sent its metrics")
-            chapters = (story, job, scheduled, cancelled, [*metrics.lines()])
-            if keep:
-                _conclude(*chapters, search, home, stopped=False)
-                _wait_for_interrupt(
-                    prepare(workspace, home),
-                    f"Airflow       {airflow.url}/dags/{DAG_ID}",
-                    f"Connection    {airflow.url}/connections",
-                    f"Workspace     {workspace.url}",
-                    f"Blob storage  {azurite.blob_endpoint}/{CONTAINER}",
-                )
-        finally:
-            # Only stopping remains, and its time is limited.
-            _ignore_signals()
-            _say("stopping everything")
-    if not keep:
+    if not program.keep:
         _conclude(*chapters, search, home, stopped=True)
 
 
@@ -200,45 +146,9 @@ def _conclude(
     print("Requests     " + ", ".join(f"{count} {kind}" for kind, count in story.requests.items()))
     rows = sum(search.rows.values())
     print(f"Secrets      none in {search.files} files and {rows} database rows: {', '.join(search.secrets)}")
-    print(f"Logs         {_shown(home)}")
+    print(f"Logs         {shown(home)}")
     if stopped:
         print("Processes    all stopped")
-
-
-def _wait_for_interrupt(how: str, *addresses: str) -> None:
-    print("\nEverything is up; a CSV file put into incoming/ starts the next run. Ctrl-C stops it all.\n")
-    print("\n".join(addresses))
-    print(f"\n{how}", flush=True)
-    with contextlib.suppress(_Interrupted):
-        threading.Event().wait()
-
-
-def _make_home() -> Path:
-    """Make a folder for this demo and remove those of earlier ones that have ended."""
-    for home in _HOMES.glob("*-*"):
-        if not Path("/proc", home.name.rpartition("-")[2]).exists():
-            shutil.rmtree(home, ignore_errors=True)
-    home = _HOMES / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    home.mkdir(parents=True)
-    return home
-
-
-def _say(what: str) -> None:
-    print(f"{time.monotonic() - _started:4.0f} s  {what}", flush=True)
-
-
-def _shown(path: Path) -> str:
-    return os.path.relpath(path)
-
-
-def _interrupt(number: int, _frame: object) -> None:
-    _ignore_signals()
-    raise _Interrupted(number)
-
-
-def _ignore_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ class LocalAirflow:
         restarted: Callable[[str], None] | None = None,
         start_timeout: float = 300,
     ) -> None:
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.database = home / "airflow.db"
         self.logs = home / "logs"
@@ -127,7 +127,7 @@ class LocalAirflow:
         self._commands = dict(_EDITION.commands)
         self._task_api = f"{self.url}/execution/"
         if serve_tasks_apart and AIRFLOW_3:
-            other = _free_port()
+            other = free_port()
             self._task_api = f"http://127.0.0.1:{other}/execution/"
             self._commands["api-server"] = ("api-server", "--apps", "core")
             self._commands["execution-api"] = ("api-server", "--apps", "execution", "--port", str(other))
@@ -150,7 +150,7 @@ class LocalAirflow:
         try:
             self._migrate()
             self._report("Airflow's database is ready")
-            self.start(*self._commands)
+            self.start(*self._first())
             if AIRFLOW_3:
                 token = self._client.get("/auth/token").raise_for_status().json()["access_token"]
                 self._client.headers["Authorization"] = f"Bearer {token}"
@@ -309,14 +309,22 @@ class LocalAirflow:
             self._check()
             raise ServiceError(f"{method} {path}: {error}", self._log_of_pages()) from error
 
+    def _first(self) -> tuple[str, ...]:
+        """The components that are started first."""
+        return tuple(self._commands)
+
     def _log_of_pages(self) -> Path:
         return self.log(next(iter(_EDITION.commands)))
 
     def _launch(self, name: str, variables: Mapping[str, str] | None = None) -> None:
         kind = re.sub(r"-\d+$", "", name)
-        command = [sys.executable, "-m", "airflow", *self._commands[kind]]
-        env = self._env | self._own.get(kind, {}) | dict(variables or {})
+        command = [sys.executable, "-m", "airflow", *(part.format(name=name) for part in self._commands[kind])]
+        env = self._env | self._own.get(kind, {}) | self._variables_of(name) | dict(variables or {})
         self._components[name] = self._guard.start(f"airflow {name}", command, log=self.log(name), env=env)
+
+    def _variables_of(self, name: str) -> dict[str, str]:  # noqa: ARG002 - for subclasses
+        """The environment variables that only this component has."""
+        return {}
 
     def _check(self) -> None:
         # Other threads may check, kill and start components too.
@@ -423,7 +431,8 @@ def _environment(home: Path, *options: Mapping[str, Mapping[str, object]]) -> di
     return {**ours, "AIRFLOW_HOME": str(home), **variables}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on loopback that nobody uses at this moment."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

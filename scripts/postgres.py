@@ -100,6 +100,19 @@ class Postgres:
             self._serve()
             self._wait()
 
+    def drop_connections(self) -> int:
+        """Close the connections of all clients, as a pooler does that is restarted; returns their number."""
+        import psycopg2  # noqa: PLC0415 - only needed here
+
+        with contextlib.closing(psycopg2.connect(user=_USER, dbname=_USER, host=str(self._folder))) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+                )
+                return len(cursor.fetchall())
+
     @property
     def _data(self) -> str:
         return str(self._folder / "data")

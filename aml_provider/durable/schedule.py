@@ -27,6 +27,7 @@ from aml_provider.client.flows.schedules import (
 from aml_provider.client.help import text_of
 from aml_provider.client.http.messages import Flow, Pause
 from aml_provider.client.specs.schedule import with_properties, with_status
+from aml_provider.durable.late_request import store_before_request
 from aml_provider.durable.lookup import arrival_timeout
 from aml_provider.durable.schedule_intent import Intent
 from aml_provider.durable.schedule_owner import KEY
@@ -185,8 +186,15 @@ class ScheduleReconciler:
             moment = datetime.fromtimestamp(self._now(), UTC).replace(tzinfo=None)
             body = self._wanted.parked(with_properties(body, {STATE: CREATING}), moment)
         # The intent first: after a crash from here on, the next try looks for the schedule.
-        intent = Intent(self._key, self._now())
-        intent.save(self._intent_slot)
+        intent = store_before_request(
+            lambda now: Intent(self._key, now),
+            lambda intent: intent.save(self._intent_slot),
+            lambda intent: Intent.load(self._intent_slot) == intent,
+            withdraw=lambda _: self._intent_slot.delete(),
+            overtaken=AzureMLError,
+            now=self._now,
+            log=self._log,
+        )
         try:
             made: Schedule = yield calls.create_schedule(body)
         except AzureMLError as error:

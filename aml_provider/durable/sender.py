@@ -7,10 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 from aml_provider.client import calls
-from aml_provider.client.errors import AzureMLError, Throttled
+from aml_provider.client.errors import AzureMLError, SubmissionUnsettled, Throttled
 from aml_provider.client.http.messages import Pause
 from aml_provider.client.specs.job import job_to_wire
 from aml_provider.durable.job_submission import FINGERPRINT, id_of, leaves_doubt
+from aml_provider.durable.late_request import store_before_request
 from aml_provider.durable.lookup import KEY
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Sender:
             job does not exist.
         looks_up: Whether the run of a lost reply is looked up by its key, as for a durable task.
         keep: Stores a submission record.
+        is_stored: Whether a submission record is still the one that is stored, so that no other process of the task
+            has stored another one since.
 
     Attributes:
         has_sent: Whether a submission was sent.
@@ -56,6 +59,7 @@ class Sender:
         policy: RetryPolicy,
         looks_up: bool,
         keep: Callable[[SubmissionRecord], None],
+        is_stored: Callable[[SubmissionRecord], bool],
         log: Log,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -66,6 +70,7 @@ class Sender:
         self._policy = policy
         self._looks_up = looks_up
         self._keep = keep
+        self._is_stored = is_stored
         self._log = log
         self._now = now
         self._stopped = False
@@ -93,14 +98,13 @@ class Sender:
             SubmissionUnknown: It cannot be established whether the submission was carried out.
             SubmissionUnsettled: The same, but a retry may be able to establish it.
             ForeignRun: Something else has the job's id.
+            SubmissionUnsettled: This process stood still before its request, and another one has continued meanwhile.
         """
         call = self._call(order, target, record)
         doubted = throttled = 0.0
         tries = 0
         while True:
-            # The record first: from here on a crash leaves doubt, and doubt leads to a look-up.
-            record = record._replace(submitted_at=self._now())
-            self._keep(record)
+            record = self._store(record, before)
             if self._stopped:
                 self._withdraw(record, before)
                 raise AzureMLError("The task is being killed; nothing was submitted.")
@@ -133,6 +137,23 @@ class Sender:
             else:
                 return run
             yield Pause(pause)
+
+    def _store(self, record: SubmissionRecord, before: SubmissionRecord | None) -> SubmissionRecord:
+        """Store the record before its request: from here on a crash leaves doubt, and doubt leads to a look-up.
+
+        Raises:
+            SubmissionUnsettled: Another process has stored another record meanwhile.
+            AzureMLError: Airflow needs too long to store it.
+        """
+        return store_before_request(
+            lambda now: record._replace(submitted_at=now),
+            self._keep,
+            self._is_stored,
+            withdraw=lambda record: self._withdraw(record, before),
+            overtaken=SubmissionUnsettled,
+            now=self._now,
+            log=self._log,
+        )
 
     def _resolve(
         self, record: SubmissionRecord, before: SubmissionRecord | None, error: AzureMLError

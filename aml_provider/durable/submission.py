@@ -90,6 +90,7 @@ class Submission:
             policy=policy,
             looks_up=store is not None,
             keep=self._keep,
+            is_stored=self._is_stored,
             log=log,
             now=now,
         )
@@ -431,6 +432,10 @@ class Submission:
     def _hold(self, record: SubmissionRecord) -> None:
         self._record = record
         self.run_id = record.run_id
+
+    def _is_stored(self, record: SubmissionRecord) -> bool:
+        """Whether a record that this process has stored is still there; true for a task that is not durable."""
+        return self._store is None or self._store.load() == record
 
     def _keep(self, record: SubmissionRecord) -> None:
         self._hold(record)

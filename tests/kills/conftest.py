@@ -22,7 +22,13 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory, request):
+def figures(request):
+    """What was done, for the last lines of the output."""
+    return request.config.stash.setdefault(FIGURES, [])
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory, figures):
     with World(tmp_path_factory.mktemp("airflow")) as running:
         # After it, a look that finds nothing proves something: no test depends on what has run before it.
         first = running.case("first-of-the-workspace", deferred=False)
@@ -30,15 +36,15 @@ def world(tmp_path_factory, request):
         first.finish()
         first.check("success", ["Finished"])
         yield running
-        request.config.stash.setdefault(FIGURES, []).extend(running.figures())
+        figures.extend(running.figures())
 
 
 @pytest.fixture(scope="module")
-def broken_world(tmp_path_factory, request):
+def broken_world(tmp_path_factory, figures):
     """An Airflow of its own, whose components may end by themselves, and whose tasks have the time to outlast that."""
     with World(tmp_path_factory.mktemp("airflow"), retries=20, retry_delay=10, breaks=True) as running:
         yield running
-        request.config.stash.setdefault(FIGURES, []).extend(running.figures())
+        figures.extend(running.figures())
 
 
 @pytest.fixture(scope="module")

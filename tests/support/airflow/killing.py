@@ -90,25 +90,7 @@ class World:
         with contextlib.ExitStack() as resources:
             guard = resources.enter_context(Guard())
             resources.enter_context(self.workspace)
-            if self._breaks and AIRFLOW_3:
-                self._postgres = resources.enter_context(Postgres(guard, log=self._home / "postgres.log"))
-            self.airflow = resources.enter_context(
-                LocalAirflow(
-                    guard,
-                    self._home,
-                    dags=DAGS,
-                    connections={
-                        "azureml_default": self.workspace.connection(),
-                        **{name: self.workspace.connection(name) for name in COMPONENTS},
-                    },
-                    report=lambda what: None,
-                    settings=self._settings,
-                    serve_tasks_apart=True,
-                    database_url=None if self._postgres is None else self._postgres.url,
-                    variables=self._variables,
-                    restarted=self._restarted if self._breaks else None,
-                )
-            )
+            self.airflow = resources.enter_context(self.make_airflow(guard, resources))
             self.tasks = TaskInstances(self.airflow)
             kinds = (*KINDS, COMPONENT, BATCH_ENDPOINT)
             for dag_id in (name + kind for name in ("on_worker", "deferred") for kind in kinds):
@@ -121,6 +103,27 @@ class World:
     def __exit__(self, *details):
         self.closing.set()
         self._resources.close()
+
+    def make_airflow(self, guard, resources):
+        """An Airflow that has not been started, and what it needs, which has; for subclasses."""
+        if self._breaks and AIRFLOW_3:
+            self._postgres = resources.enter_context(Postgres(guard, log=self._home / "postgres.log"))
+        url = None if self._postgres is None else self._postgres.url
+        return LocalAirflow(guard, self._home, serve_tasks_apart=True, database_url=url, **self.options())
+
+    def options(self):
+        """The arguments of any Airflow."""
+        return {
+            "dags": DAGS,
+            "connections": {
+                "azureml_default": self.workspace.connection(),
+                **{name: self.workspace.connection(name) for name in COMPONENTS},
+            },
+            "report": lambda what: None,
+            "settings": self._settings,
+            "variables": self._variables,
+            "restarted": self._restarted if self._breaks else None,
+        }
 
     def case(self, name, *, deferred, kind=""):
         """A task instance that is about to run, of one of the :data:`KINDS`, or of a component."""

@@ -6,6 +6,7 @@ import copy
 
 import pytest
 from support.models.crashes import crash_everywhere, outcome
+from support.models.schedule_model import Store
 from support.models.schedule_world import (
     EVERY_HOUR,
     LATER,
@@ -22,6 +23,7 @@ from support.models.schedule_world import (
 
 from aml_provider.client.errors import (
     AmbiguousSchedule,
+    AzureMLError,
     ProvisioningFailed,
     ScheduleExists,
     ScheduleStartedRun,
@@ -190,3 +192,61 @@ def test_the_far_future_start_of_a_disabled_schedule_is_accepted_by_the_service(
     assert disable.body["Recurrence"]["StartTime"] == "2036-11-19T12:00:00"
     assert write.body["EntityStatus"] == "Disabled"
     assert same_recurrence(write.body["Recurrence"], WANTED["later"].recurrence)
+
+
+class Frozen(Store):
+    """The store of a process that stands still after its first write, while other things happen.
+
+    Args:
+        world: Its ordinary store has the same contents.
+        meanwhile: What happens.
+    """
+
+    def __init__(self, world, meanwhile):
+        super().__init__()
+        self.world = world
+        self.others = world.store
+        self.meanwhile = meanwhile
+
+    def get(self, key, default=None):
+        return self.others.get(key, default)
+
+    def set(self, key, value):
+        self.others.set(key, value)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+
+    def delete(self, key):
+        self.others.delete(key)
+
+
+def frozen(world, meanwhile):
+    """Let the next process of a world stand still for ten minutes before its creation."""
+    others = world.store
+
+    def stand_still():
+        world.service.wait(600)
+        world.store = others
+        meanwhile()
+
+    world.store = Frozen(world, stand_still)
+
+
+@pytest.mark.parametrize("request_", [wanted(), wanted(status="Disabled")], ids=["active", "disabled"])
+def test_a_process_that_stood_still_before_its_creation_sends_nothing_after_another_try(request_):
+    world = World()
+    frozen(world, lambda: world.reconcile(request_))
+    with pytest.raises(AzureMLError, match="another process of this task has continued"):
+        world.reconcile(request_)
+    is_as_wanted(world.one(), request_)
+    world.reconcile(request_)
+    is_as_wanted(world.one(), request_)
+
+
+def test_a_process_that_stood_still_alone_creates_the_schedule():
+    world = World()
+    frozen(world, lambda: None)
+    world.reconcile(wanted())
+    is_as_wanted(world.one(), wanted())
+    assert "storing it again" in world.warned[0]
