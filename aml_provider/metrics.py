@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from aml_provider.blobs.page_parser import LIST_BLOBS
+from aml_provider.blobs.wake_state import READ_QUEUE, TRIM_QUEUE
 from aml_provider.client.errors import AzureMLError
 from aml_provider.durable.observer import RunObserver
 from aml_provider.metric_sender import send
@@ -139,6 +140,22 @@ LISTING_DURATION = Metric(
     "worker, triggerer",
     "The time for one listing of a folder, with repeated requests and the comparison",
 )
+LISTING_SAVED = Metric(
+    "listing.saved",
+    "counter",
+    "listings",
+    ("conn_id",),
+    "worker, triggerer",
+    "A poll did not list its folder, because the wake queue had no event for it",
+)
+WAKE_QUEUE_REQUESTS = Metric(
+    "wake_queue.requests",
+    "counter",
+    "requests",
+    ("conn_id",),
+    "worker, triggerer",
+    "A request to a wake queue: one for each poll, and those that delete old messages",
+)
 CHANGES = Metric(
     "changes",
     "counter",
@@ -178,6 +195,8 @@ METRICS = (
     LISTING_REQUESTS,
     LISTING_BLOBS,
     LISTING_DURATION,
+    LISTING_SAVED,
+    WAKE_QUEUE_REQUESTS,
     CHANGES,
     DELIVERIES_REPEATED,
     WATCHER_EVENTS,
@@ -218,6 +237,11 @@ def listed(blobs: int, seconds: float, conn_id: str) -> None:
     timing(LISTING_DURATION, seconds, conn_id=conn_id)
 
 
+def saved(conn_id: str) -> None:
+    """Count a listing that a wake queue has saved."""
+    count(LISTING_SAVED, conn_id=conn_id)
+
+
 def exchanges(conn_id: str, *, polls: bool = False) -> Observe:
     """Make an observer that counts a client's requests and the replies that throttle it.
 
@@ -228,12 +252,15 @@ def exchanges(conn_id: str, *, polls: bool = False) -> Observe:
 
     def observe(request: Request, status: int | None) -> None:
         is_listing = request.operation == LIST_BLOBS
+        is_of_queue = request.operation in {READ_QUEUE, TRIM_QUEUE}
         if is_listing:
             count(LISTING_REQUESTS, conn_id=conn_id)
+        elif is_of_queue:
+            count(WAKE_QUEUE_REQUESTS, conn_id=conn_id)
         elif polls:
             count(POLL_REQUESTS, conn_id=conn_id)
-        # Blob storage has no 429: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
-        if status == 429 or (is_listing and status == 503):
+        # Storage has no 429: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
+        if status == 429 or ((is_listing or is_of_queue) and status == 503):
             count(THROTTLED, conn_id=conn_id)
 
     return observe

@@ -73,7 +73,7 @@ def rows(costs: Costs) -> list[Row]:
                 # How many times less than the peer, turned round: rows have upper bounds.
                 share = cost[way + kind] / cost["walk" + kind] * 100
                 found.append(Row(f"{what}, as a share of the CPU of walk_blobs", share, 100 / least, "%", "100 %"))
-    deep, flat = costs["deep"], costs[1_000]
+    deep, flat, largest = costs["deep"], costs[1_000], costs[_LARGEST]
     return [
         *found,
         Row(
@@ -98,8 +98,18 @@ def rows(costs: Costs) -> list[Row]:
             )
             for count, budget in ((5_000, 20), (100_000, None))
         ),
-        Row("1,000,000 blobs: memory for each blob", costs[_LARGEST]["memory"], 14, "B"),
-        Row("1,000,000 blobs: stored bytes for each blob", costs[_LARGEST]["text"], 18, "B"),
+        Row(
+            "1,000,000 blobs, nothing new, with a wake queue: requests",
+            largest["woken requests"],
+            1,
+            "",
+            "200 and more",
+        ),
+        Row("1,000,000 blobs, nothing new, with a wake queue: CPU of a poll", largest["woken cpu"], 2, "ms"),
+        Row("1,000,000 blobs, nothing new, without one: requests", largest["unwoken requests"]),
+        Row("1,000,000 blobs, nothing new, without one: CPU of a poll", largest["unwoken cpu"], None, "ms"),
+        Row("1,000,000 blobs: memory for each blob", largest["memory"], 14, "B"),
+        Row("1,000,000 blobs: stored bytes for each blob", largest["text"], 18, "B"),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import json
 import os
@@ -11,15 +12,17 @@ import statistics
 import sys
 import time
 import tracemalloc
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 from heart import Heart
 
-from aml_provider.blobs.access import ContainerAccess
+from aml_provider.blobs.access import ContainerAccess, Location
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.folder_state import FolderState
 from aml_provider.blobs.listing import list_request, poll_folder
 from aml_provider.blobs.rules import Rules
+from aml_provider.blobs.wake_reader import WakeReader
 from aml_provider.client.http.clients import AsyncClient, Client
 from aml_provider.client.secret import Secret
 from aml_provider.client.settings import WorkspaceSettings
@@ -107,6 +110,34 @@ def _kept(folder: Folder, count: int, client: Client) -> dict[str, float]:
     return {"memory": memory / count, "text": len(state.cursor.encode()) / count}
 
 
+def _woken(folder: Folder, client: Client, url: str) -> dict[str, float]:
+    """Requests, and milliseconds of CPU, of a poll that finds nothing new: with a wake queue, and without one."""
+    state = FolderState(folder, Rules(), None)
+    reader = WakeReader(f"{url}/account/events", 3600.0, None, lambda *_: None)
+    place = Location(folder, _RIGHT)
+
+    def poll(*, with_queue: bool) -> None:
+        if with_queue and client.run(reader.ask(place)) is None:
+            return
+        state.accept(client.run(poll_folder(state, _RIGHT)))
+        if with_queue:
+            reader.listed(waits=False)
+
+    found: dict[str, float] = {}
+    poll(with_queue=True)
+    for name, with_queue, times in (("unwoken", False, 3), ("woken", True, 200)):
+        before = _asked(url)
+        costs = [_cpu(functools.partial(poll, with_queue=with_queue)) for _ in range(times)]
+        found[f"{name} requests"] = (_asked(url) - before) / times
+        found[f"{name} cpu"] = statistics.median(costs) * 1e3
+    return found
+
+
+def _asked(url: str) -> int:
+    with urllib.request.urlopen(f"{url}/_counts") as reply:  # noqa: S310 - our own server
+        return int(reply.read())
+
+
 def measure(name: str, count: int, url: str) -> dict[str, float]:
     """CPU microseconds for each blob by way, and more."""
     settings = WorkspaceSettings(
@@ -125,7 +156,7 @@ def measure(name: str, count: int, url: str) -> dict[str, float]:
     stalls: dict[str, float] = {}
     with Client(settings) as client:
         if count >= 1_000_000:
-            return _kept(folder, count, client)
+            return _kept(folder, count, client) | _woken(folder, client, url)
         known = FolderState(folder, Rules(), None)
         known.accept(client.run(poll_folder(known, _RIGHT)))
 

@@ -1,7 +1,7 @@
 """Replays pages of List Blobs as Azure writes them, at the speed of the wire: Azurite would hide the client's cost.
 
 ``/account/nCOUNT`` is a folder of so many blobs; ``/account/deep`` one of a thousand, over 100,000 more in sub-folders.
-It counts the pages that it was asked for: ``GET /_counts``.
+``/account/events`` is a wake queue without messages. It counts the requests that it was asked: ``GET /_counts``.
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ class Connection(asyncio.Protocol):
         if head.startswith(b"GET /_counts "):
             return b"%d" % Connection.asked
         Connection.asked += 1
+        if head.startswith(b"GET /account/events/messages?"):
+            return b"<?xml version='1.0' encoding='utf-8'?><QueueMessagesList />"
         found = _REQUEST.match(head)
         assert found is not None, head
         query = dict(pair.partition("=")[::2] for pair in unquote(found[3].decode()).split("&"))

@@ -38,25 +38,29 @@ _OWN_IDENTITY = "the connection's identity"
 
 
 class Right(NamedTuple):
-    """A right in a container.
+    """A right in a container, or in a queue of the same account.
 
     Attributes:
         letters: Its permissions in a SAS.
         role: The Azure role that grants it.
         words: Its description, for messages.
+        place: The kind of place that it is a right in: ``container`` or ``queue``.
     """
 
     letters: str
     role: str
     words: str
+    place: str = "container"
 
 
 LIST = Right("l", "Storage Blob Data Reader", "list")
 KEEP = Right("rcw", "Storage Blob Data Contributor", "read, create and write")
+#: To peek at messages (r), and to delete those that were got (p).
+PROCESS = Right("rp", "Storage Queue Data Message Processor", "read and process messages", "queue")
 
 
 class ContainerAccess:
-    """The right to a container.
+    """The right to a container, and to the queues of its account.
 
     Args:
         sas: A SAS token; it may have a leading question mark, line breaks, or plus signs that are not encoded.
@@ -69,7 +73,8 @@ class ContainerAccess:
         self, *, sas: str = "", account_name: str = "", account_key: str = "", identity: str = _OWN_IDENTITY
     ) -> None:
         self._sas = _parameters(sas)
-        self._account_name = account_name
+        #: The account of the key; empty if there is none.
+        self.account_name = account_name
         self._account_key = account_key
         self._identity = identity
         self._made: dict[Right, tuple[float, tuple[tuple[str, str], ...]]] = {}
@@ -92,7 +97,7 @@ class ContainerAccess:
         """Whether requests carry a bearer token of the connection's own identity."""
         return self.uses_identity and self._identity == _OWN_IDENTITY
 
-    def signature(self, container_url: str, right: Right = LIST) -> tuple[tuple[str, str], ...]:
+    def signature(self, url: str, right: Right = LIST) -> tuple[tuple[str, str], ...]:
         """The query parameters that sign a request; empty if it carries a bearer token.
 
         A SAS that is made from a key is cached, and renewed long before it expires. The first call spends some 150 ms
@@ -104,21 +109,28 @@ class ContainerAccess:
         expiry, signature = self._made.get(right, (0.0, ()))
         if expiry - now < _RENEW_BEFORE:
             expiry = now + _SAS_LIFETIME
-            signature = self._sign(container_url, right, expiry)
+            signature = self._sign(url, right, expiry)
             self._made[right] = expiry, signature
         return signature
 
-    def _sign(self, container_url: str, right: Right, expiry: float) -> tuple[tuple[str, str], ...]:
-        from azure.storage.blob import generate_container_sas  # noqa: PLC0415 - see signature()
+    def _sign(self, url: str, right: Right, expiry: float) -> tuple[tuple[str, str], ...]:
+        from azure.storage.blob import generate_account_sas, generate_container_sas  # noqa: PLC0415 - see signature()
 
+        until = datetime.fromtimestamp(expiry, UTC)
         try:
-            token = generate_container_sas(
-                self._account_name,
-                container_url.rpartition("/")[2],
-                account_key=self._account_key,
-                permission=right.letters,
-                expiry=datetime.fromtimestamp(expiry, UTC),
-            )
+            if right.place == "queue":
+                # Messages are objects (o); Azurite also wants c to delete one.
+                token = generate_account_sas(
+                    self.account_name, self._account_key, "co", right.letters, until, services="q"
+                )
+            else:
+                token = generate_container_sas(
+                    self.account_name,
+                    url.rpartition("/")[2],
+                    account_key=self._account_key,
+                    permission=right.letters,
+                    expiry=until,
+                )
         except ValueError:
             raise InvalidArgument("account key", "is not base64 text; was it cut off?") from None
         return tuple(parse_qsl(token))

@@ -48,6 +48,11 @@ class Detection(NamedTuple):
         return bool(self.counts.held)
 
     @property
+    def waits(self) -> bool:
+        """Whether there are versions that a later poll reports although no new write announces them."""
+        return bool(self.counts.held or self.counts.unsettled)
+
+    @property
     def must_save(self) -> bool:
         """Whether the poll has decided something that a later process must know, even if it reports nothing.
 

@@ -122,7 +122,7 @@ def _checked_container(container_url: str, *, allow_http: bool) -> str:
         raise InvalidArgument(
             "container_url", f"{bare!r} is not of the form https://ACCOUNT.blob.core.windows.net/CONTAINER"
         )
-    path_style, loopback = _is_ip(host) or host == "localhost", _is_loopback(host)
+    path_style, loopback = _is_ip(host) or host == "localhost", is_loopback(host)
     if parts.scheme == "http" and not (loopback or allow_http):
         raise InvalidArgument("container_url", f"plain http to {host}; https is needed except for loopback addresses")
     if ".dfs." in host:
@@ -150,7 +150,7 @@ def _account(container_url: str) -> tuple[str, str, str]:
     if account := account_of(container_url):
         return "", account, container
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-    server = f"{'localhost' if _is_loopback(host) else host}:{port}"
+    server = f"{'localhost' if is_loopback(host) else host}:{port}"
     return server, without_side(before[0].lower()) if before else server, container
 
 
@@ -162,5 +162,6 @@ def _is_ip(host: str) -> bool:
     return True
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
     return host == "localhost" or (_is_ip(host) and ip_address(host).is_loopback)

@@ -27,7 +27,7 @@ _SIGNATURE = re.compile(r"[A-Za-z0-9+/%]{40,}=*")
 _SINGLE = frozenset({"b", "bv", "bs"})
 
 _ANY = (
-    "an identity needs the role {right.role!r} on the container, a SAS the permission to {right.words}, and the "
+    "an identity needs the role {right.role!r} on the {right.place}, a SAS the permission to {right.words}, and the "
     "account's firewall must let this host in"
 )
 _BY_CODE = {
@@ -35,7 +35,8 @@ _BY_CODE = {
     "AuthorizationProtocolMismatch": "the SAS is for {spr} only",
     "AuthorizationServiceMismatch": "the SAS is for other services; it must be for blobs (ss={ss}, needed: b)",
     "AuthorizationResourceTypeMismatch": (
-        "the SAS is for other kinds of resources (srt={srt}; containers are c, blobs are o, and both are needed)"
+        "the SAS is for other kinds of resources (srt={srt}; containers and queues are c, blobs and messages are o, "
+        "and both are needed)"
     ),
     "AuthorizationFailure": (
         "the account's firewall, or the lack of a private endpoint from here, is the usual reason: let this host's "
@@ -43,7 +44,7 @@ _BY_CODE = {
     ),
     "KeyBasedAuthenticationNotPermitted": (
         "the account accepts neither account keys nor SAS made from them; use an identity that has the role "
-        "{right.role!r} on the container"
+        "{right.role!r} on the {right.place}"
     ),
     "AccountIsDisabled": "the storage account is disabled",
 }
@@ -76,7 +77,7 @@ def refusal(
         hint = f"{hint}: {reason}.{reply.on_clocks(now)}"
     elif reply.status == 404:
         kind = NotFound
-        hint = f"Is there a container {url}?"
+        hint = f"Is there a {right.place} {url}?"
     elif reply.status == 412 and code.startswith("Lease"):
         hint = f"Somebody holds a lease on a blob of {url} that is written here; break the lease"
     elif reply.status == 429:
@@ -140,6 +141,12 @@ def reason_of(code: str, message: str, kind: str, signed: Mapping[str, str], rig
         return "the SAS that was made from the account key had ended before it arrived; set this host's clock"
     if begins is not None and begins > there:
         return f"the SAS begins at {begins:%Y-%m-%dT%H:%M:%SZ}, which is in the future"
+    if right.place == "queue" and ("sr" in signed or "q" not in signed.get("ss", "q")):
+        of_blobs = f"sr={signed['sr']}" if "sr" in signed else f"ss={signed['ss']}"
+        return (
+            f"the SAS is for blobs only ({of_blobs}); a queue needs an account SAS for blobs and queues (ss=bq), an "
+            "account key or an identity"
+        )
     missing = "".join(letter for letter in right.letters if "sp" in signed and letter not in signed["sp"])
     if missing:
         return (
@@ -149,10 +156,10 @@ def reason_of(code: str, message: str, kind: str, signed: Mapping[str, str], rig
     if code == "AuthorizationPermissionMismatch" and "skoid" in signed:
         return (
             f"the identity that made the SAS (object id {signed['skoid']}) needs the role {right.role!r} on the "
-            "container; a new assignment takes some minutes"
+            f"{right.place}; a new assignment takes some minutes"
         )
     if code == "AuthorizationPermissionMismatch" and not signed:
-        return f"the identity needs the role {right.role!r} on the container; a new assignment takes some minutes"
+        return f"the identity needs the role {right.role!r} on the {right.place}; a new assignment takes some minutes"
     # Azurite answers AuthorizationFailure for both.
     if code in {"AuthenticationFailed", "InvalidAuthenticationInfo"} or "failed to authenticate" in message:
         if not signed:

@@ -24,7 +24,7 @@ AUTH_METHODS = (
     "static_token",
 )
 
-#: The audience of tokens for blob storage; it is the same in every cloud.
+#: The audience of tokens for blobs and queues; it is the same in every cloud.
 STORAGE_SCOPE = "https://storage.azure.com/.default"
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -376,7 +376,7 @@ class WorkspaceSettings(Portable):
         """Whether a token of this audience may be sent to this URL, whatever its source.
 
         A token for the workspace may go to the cloud's own services and to the connection's endpoint. A token for
-        storage may go to the cloud's blob hosts and to the connection's blob endpoint.
+        storage may go to the cloud's blob and queue hosts and to the connection's blob endpoint.
         """
         origin = _Origin.of(url)
         if origin is None or not self._scheme_allowed(origin):
@@ -386,11 +386,12 @@ class WorkspaceSettings(Portable):
         return (own is not None and origin == _Origin.of(own)) or self._is_clouds_own(origin, storage=storage)
 
     def _is_clouds_own(self, origin: _Origin, *, storage: bool) -> bool:
-        holds = self._holds_blobs if storage else self._under_cloud
+        holds = self._is_storage if storage else self._under_cloud
         return origin.scheme == "https" and holds(origin.host)
 
-    def _holds_blobs(self, host: str) -> bool:
-        return _HOST.fullmatch(host) is not None and host.endswith(f".blob.{self.cloud.storage_suffix}")
+    def _is_storage(self, host: str) -> bool:
+        suffixes = tuple(f".{service}.{self.cloud.storage_suffix}" for service in ("blob", "queue"))
+        return _HOST.fullmatch(host) is not None and host.endswith(suffixes)
 
     def _under_cloud(self, host: str) -> bool:
         host = host.lower()

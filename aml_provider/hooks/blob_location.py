@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from aml_provider.client.http.messages import Flow
     from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
+    from aml_provider.hooks.waking import Waking
 
 
 class BlobLocation(NamedTuple):
@@ -291,11 +292,13 @@ class FolderKey(NamedTuple):
         location: The folder, its path normalised.
         ignore_empty: If False, the listing also requests the blobs' metadata.
         poll_interval: Seconds between two polls.
+        waking: When a poll lists the folder; None: each poll does.
     """
 
     location: BlobLocation
     ignore_empty: bool
     poll_interval: float
+    waking: Waking | None = None
 
     @property
     def azureml_conn_id(self) -> str:

@@ -34,6 +34,7 @@ def check_schedule_sensor(task: Any) -> None:
 def check_blob_sensor(task: Any) -> None:
     """Check the arguments of the blob sensor; raises as :func:`check_run_sensor` does."""
     from aml_provider.blobs.folder import Folder, as_store_path, normalise_path
+    from aml_provider.blobs.queue_address import check_wake_queue
     from aml_provider.blobs.rules import Rules
 
     def as_container(_: str, value: Any) -> Folder:
@@ -53,6 +54,8 @@ def check_blob_sensor(task: Any) -> None:
         literals.check("on_first_poll", lambda _, value: Rules.of(on_first_poll=value))
         literals.check("max_changes", lambda _, value: Rules.of(max_changes=value))
         literals.check("cursor_store", as_store_path, optional=True)
+        literals.check("wake_queue", check_wake_queue, optional=True)
+        literals.check("resync", lambda name, value: in_seconds(name, value, minimum=1.0))
         _check_polling(literals, task)
 
 

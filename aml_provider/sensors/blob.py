@@ -56,6 +56,12 @@ class AzureBlobChangeSensor(PollingSensor):
         cursor_store: The place for the known versions: ``"STORE/FOLDER"``, a blob datastore of the workspace and a
             folder in it, or None for Airflow's Variables. A blob is replaced only if it has not changed, so that two
             active DAG runs cannot both take one batch.
+        wake_queue: A storage queue to which Event Grid writes the blob events of the account: its address
+            ``https://ACCOUNT.queue.core.windows.net/QUEUE``, or its name in the folder's own account. A poll then reads
+            the queue, and lists the folder only if an event concerns it. Nothing is reported from an event alone. None:
+            each poll lists.
+        resync: With ``wake_queue``: the most seconds between two listings, whatever the queue holds; seconds or a
+            timedelta.
         poke_interval: Seconds between two polls.
         deferrable: Poll in the triggerer; a worker is needed only when there is something to decide.
         azureml_conn_id: The connection.
@@ -77,6 +83,7 @@ class AzureBlobChangeSensor(PollingSensor):
         "wasb_conn_id",
         "cursor_key",
         "cursor_store",
+        "wake_queue",
         "azureml_conn_id",
     )
     ui_color = "#e3f4e0"
@@ -95,6 +102,8 @@ class AzureBlobChangeSensor(PollingSensor):
         max_changes: int = 1000,
         cursor_key: str | XComArg | None = None,
         cursor_store: str | XComArg | None = None,
+        wake_queue: str | XComArg | None = None,
+        resync: float | timedelta = 3600.0,
         poke_interval: float | timedelta = 60.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         azureml_conn_id: str | XComArg = DEFAULT_CONN_ID,
@@ -112,6 +121,8 @@ class AzureBlobChangeSensor(PollingSensor):
         self.max_changes = max_changes
         self.cursor_key = cursor_key
         self.cursor_store = cursor_store
+        self.wake_queue = wake_queue
+        self.resync = resync
         self._found: list[Change] | None = None
         self._poke: FolderPoke | None = None
         from aml_provider.parsing.sensors import check_blob_sensor

@@ -115,6 +115,16 @@ def variable_key(connection: str, location: str, prefix: str, cursor_key: str) -
     return "_".join(part for part in ("azureml_cursor", readable[:room], digest) if part)
 
 
+def wake_slot(key: str) -> VariableSlot:
+    """Where the reader of a wake queue stores between two processes what it knows.
+
+    Args:
+        key: The key of the sensor's cursor, from :func:`variable_key`.
+    """
+    name = key.replace("azureml_cursor", "azureml_wake", 1)
+    return VariableSlot(name, "Azure ML: which messages of its wake queue AzureBlobChangeSensor knows")
+
+
 _NOT_LOADED = b"not loaded"
 
 

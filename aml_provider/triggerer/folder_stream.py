@@ -13,7 +13,9 @@ from weakref import WeakValueDictionary
 from aml_provider import metrics
 from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.shared_listing import SharedFolder, watch_folder
+from aml_provider.blobs.wake_state import NOT_LISTED, because
 from aml_provider.triggerer.per_loop import PerLoop
+from aml_provider.triggerer.wake_pages import sharing
 from aml_provider.triggerer.watch_stream import WatchStream
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from aml_provider.blobs.access import Location
     from aml_provider.blobs.rules import Rules
+    from aml_provider.blobs.wake_reader import WakeReader
     from aml_provider.client.http.clients import AsyncClient
     from aml_provider.hooks.blob_location import FolderKey
     from aml_provider.watching.outbox import Watcher, WatcherRecord
@@ -49,7 +52,12 @@ class FolderStream(WatchStream["FolderKey", SharedFolder, "tuple[AsyncClient, Lo
 
     _has_warned = False
 
+    _reader: WakeReader | None = None
+
     def _watcher(self, rules: Rules, record: WatcherRecord) -> Watcher:
+        if self._reader is not None:
+            # The new watcher may know less than the others.
+            self._reader.forget()
         return watch_folder(self._source, rules, record, self._clock())
 
     async def _open(self, resources: AsyncExitStack) -> tuple[AsyncClient, Location]:
@@ -57,6 +65,19 @@ class FolderStream(WatchStream["FolderKey", SharedFolder, "tuple[AsyncClient, Lo
 
     async def _read(self, connection: tuple[AsyncClient, Location]) -> SharedPoll:
         client, location = connection
+        reason = None
+        if self._key.waking is not None:
+            if self._reader is None:
+                # The watchers have different patterns.
+                self._reader = self._key.waking.reader(
+                    None, self._log, sharing=sharing(self._key.location, self._key.poll_interval)
+                )
+            await asyncio.to_thread(self._reader.prepare, location)
+            reason = await client.run(self._reader.ask(location))
+            if reason is None:
+                metrics.saved(self._key.azureml_conn_id)
+                self._log_poll(location, NOT_LISTED)
+                return self._source.empty_poll()
         # Some 150 ms for the first import, when the right is an account key.
         await asyncio.to_thread(location.access.signature, location.folder.container_url)
         began = self._clock()
@@ -66,9 +87,11 @@ class FolderStream(WatchStream["FolderKey", SharedFolder, "tuple[AsyncClient, Lo
         steps = list(poll.steps.values())
         # Watchers with different rules or records see different counts in the same listing.
         counts = "; ".join(dict.fromkeys(str(step.detection.counts) for step in steps))  # type: ignore[attr-defined]
-        found = f"{self._key.location.name}/{location.folder.prefix}: {counts}"
-        if steps and (line := self._lines.line(found, self._clock())) is not None:
-            log.info("%s", line)
+        if steps:
+            self._log_poll(location, f"{counts}{because(reason)}")
+        if self._reader is not None:
+            # A watcher that cannot store its record ends, and the one that follows it makes the next poll list.
+            self._reader.listed(waits=any(step.detection.waits for step in steps))  # type: ignore[attr-defined]
         for step in steps:
             if not self._has_warned:
                 hint = nothing_there(location.folder, location.access, step.detection)  # type: ignore[arg-type]
@@ -76,3 +99,11 @@ class FolderStream(WatchStream["FolderKey", SharedFolder, "tuple[AsyncClient, Lo
                     self._has_warned = True
                     log.warning("%s: %s", self._key.location.name, warning)
         return poll
+
+    def _log_poll(self, location: Location, found: str) -> None:
+        line = self._lines.line(f"{self._key.location.name}/{location.folder.prefix}: {found}", self._clock())
+        if line is not None:
+            log.info("%s", line)
+
+    def _log(self, level: int, line: str) -> None:
+        log.log(level, "%s: %s", self._key.location.name, line)

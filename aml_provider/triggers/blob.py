@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.triggerer.loading import load
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aml_provider.blobs.folder_state import FolderState
+    from aml_provider.blobs.wake_reader import WakeReader
     from aml_provider.hooks.blob_location import BlobLocation
     from aml_provider.triggers.sensor import Poll, Session
 
@@ -43,6 +44,9 @@ class AzureBlobLookTrigger(SensorTrigger):
         poll_interval: Seconds between two polls.
         deadline: When to stop polling and fire, in seconds since the epoch; None: never.
         only_wait: Fire after one interval, whatever the folder holds: the sensor waits for another task.
+        wake_queue: The sensor's argument.
+        resync: The sensor's argument, in seconds.
+        wake_state: What the sensor knows of the wake queue, as JSON data; None: nothing, so the first poll lists.
     """
 
     _path = "aml_provider.triggers.blob.AzureBlobLookTrigger"
@@ -64,6 +68,9 @@ class AzureBlobLookTrigger(SensorTrigger):
         deadline: float | None = None,
         only_wait: bool = False,
         cursor_store: str | None = None,
+        wake_queue: str | None = None,
+        resync: float = 3600.0,
+        wake_state: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.cursor_variable = cursor_variable
@@ -80,6 +87,9 @@ class AzureBlobLookTrigger(SensorTrigger):
         self.deadline = deadline
         self.only_wait = only_wait
         self.cursor_store = cursor_store
+        self.wake_queue = wake_queue
+        self.resync = resync
+        self.wake_state = wake_state
 
     async def _session(self) -> Session | None:
         await load("aml_provider.blobs.listing")
@@ -88,12 +98,16 @@ class AzureBlobLookTrigger(SensorTrigger):
 
         where = BlobLocation(self.datastore, self.container_url, self.path, self.wasb_conn_id, self.azureml_conn_id)
         state = await in_thread(self._state)
-        return None if state is None else lambda: self._open(where, state)
+        if state is None:
+            return None
+        reader = self._reader(where, state)
+        return lambda: self._open(where, state, reader)
 
     @asynccontextmanager
-    async def _open(self, where: BlobLocation, state: FolderState) -> AsyncIterator[Poll]:
+    async def _open(self, where: BlobLocation, state: FolderState, reader: WakeReader | None) -> AsyncIterator[Poll]:
         from aml_provider import metrics
         from aml_provider.blobs.listing import poll_folder
+        from aml_provider.blobs.wake_state import NOT_LISTED, because
         from aml_provider.client.poll_log import PollLog
 
         clock = asyncio.get_running_loop().time
@@ -101,21 +115,46 @@ class AzureBlobLookTrigger(SensorTrigger):
         async with where.async_open() as (client, location):
             state.folder = location.folder
 
+            name = f"{where.name}/{location.folder.prefix}"
+
+            def log_poll(found: str) -> None:
+                if (line := lines.line(f"{name}: {found}", clock())) is not None:
+                    self.log.info("%s", line)
+
             async def poll() -> bool:
+                reason = None
+                if reader is not None:
+                    await asyncio.to_thread(reader.prepare, location)
+                    reason = await client.run(reader.ask(location))
+                    if reason is None:
+                        metrics.saved(self.azureml_conn_id)
+                        log_poll(NOT_LISTED)
+                        return False
                 # Some 150 ms for the first import, when the right is an account key.
                 await asyncio.to_thread(location.access.signature, location.folder.container_url)
                 began = clock()
                 detection = await client.run(poll_folder(state, location.access))
                 metrics.listed(detection.counts.listed, clock() - began, self.azureml_conn_id)
-                found = f"{where.name}/{location.folder.prefix}: {detection.counts}"
-                if (line := lines.line(found, clock())) is not None:
-                    self.log.info("%s", line)
+                log_poll(f"{detection.counts}{because(reason)}")
                 if detection.changes:
                     return True
                 state.accept(detection)
+                if reader is not None:
+                    reader.listed(waits=detection.waits)
                 return False
 
             yield poll
+
+    def _reader(self, where: BlobLocation, state: FolderState) -> WakeReader | None:
+        from aml_provider.blobs.wake_state import WakeState
+        from aml_provider.hooks.waking import Waking
+        from aml_provider.triggerer.wake_pages import sharing
+
+        waking = Waking.of(self.wake_queue, self.resync)
+        known = WakeState.from_json(self.wake_state)
+        if waking is None:
+            return None
+        return waking.reader(state.rules.patterns, self.log.log, known, sharing(where, self.poll_interval))
 
     def _state(self) -> FolderState | None:
         from aml_provider.blobs.cursor import Cursor

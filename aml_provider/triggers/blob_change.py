@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from aml_provider.blobs.rules import OnFirstPoll, Rules
     from aml_provider.hooks.blob_location import BlobLocation, FolderKey
+    from aml_provider.hooks.waking import Waking
     from aml_provider.watching.outbox import Event
 
 # The most changes that a watcher takes from one poll, to bound its memory; the rest follows within seconds.
@@ -45,6 +46,10 @@ class AzureBlobChangeTrigger(AssetWatcherTrigger):
         ignore_empty: Do not report a blob while it is empty.
         on_first_poll: ``"remember"`` or ``"report"`` the blobs that are there at the very first poll.
         poll_interval: Seconds between two polls.
+        wake_queue: A storage queue to which Event Grid writes the blob events of the account: its address
+            ``https://ACCOUNT.queue.core.windows.net/QUEUE``, or its name in the folder's own account. A poll then reads
+            the queue, and lists the folder only if an event concerns it. Nothing is reported from an event alone.
+        resync: With ``wake_queue``: the most seconds between two listings, whatever the queue holds.
         state_key: Names the watcher record. Two watchers of one asset on one folder need different keys.
         azureml_conn_id: The connection.
         asset: The watched asset. DAG authors do not set it; this class finds it when a DAG file is read.
@@ -73,6 +78,8 @@ class AzureBlobChangeTrigger(AssetWatcherTrigger):
         poll_interval: float | timedelta = 60.0,
         state_key: str | None = None,
         azureml_conn_id: str = DEFAULT_CONN_ID,
+        wake_queue: str | None = None,
+        resync: float | timedelta = 3600.0,
         asset: str | None = None,
     ) -> None:
         self.check_airflow()
@@ -90,6 +97,8 @@ class AzureBlobChangeTrigger(AssetWatcherTrigger):
         self.on_first_poll = on_first_poll
         self.poll_interval = poll_interval
         self.state_key = state_key
+        self.wake_queue = wake_queue
+        self.resync = resync
         self.azureml_conn_id = azureml_conn_id
         self.asset = asset
 
@@ -97,18 +106,26 @@ class AzureBlobChangeTrigger(AssetWatcherTrigger):
         location = self._location()
         location.check()
         rules = self._rules()
+        waking = self._waking()
         return {
             **location._asdict(),
             "settle": rules.settle,
             "ignore_empty": rules.ignore_empty,
             "pattern": None if rules.patterns is None else list(rules.patterns),
             "on_first_poll": self.on_first_poll,
+            "wake_queue": self.wake_queue,
+            "resync": 3600.0 if waking is None else waking.resync,
         }
 
     def _location(self) -> BlobLocation:
         from aml_provider.hooks.blob_location import BlobLocation
 
         return BlobLocation(self.datastore, self.container_url, self.path, self.wasb_conn_id, self.azureml_conn_id)
+
+    def _waking(self) -> Waking | None:
+        from aml_provider.hooks.waking import Waking
+
+        return Waking.of(self.wake_queue, self.resync)
 
     def _rules(self) -> Rules:
         from aml_provider.blobs.rules import Rules
@@ -129,10 +146,11 @@ class AzureBlobChangeTrigger(AssetWatcherTrigger):
 
         location = self._location()
         interval = in_seconds("poll_interval", self.poll_interval, minimum=0.1)
-        return FolderKey(location._replace(path=normalise_path(self.path)), self.ignore_empty, interval)
+        place = location._replace(path=normalise_path(self.path))
+        return FolderKey(place, self.ignore_empty, interval, self._waking())
 
     def _place(self) -> tuple[str, str]:
-        location, _, _ = self._key()
+        location = self._key().location
         return location.name, location.path
 
     def _filters(self) -> Any:

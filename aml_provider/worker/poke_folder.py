@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +14,7 @@ from aml_provider.blobs.folder_state import FolderState
 from aml_provider.blobs.listing import poll_folder
 from aml_provider.blobs.nearest import nothing_there
 from aml_provider.blobs.rules import Rules
+from aml_provider.blobs.wake_state import NOT_LISTED, WakeState, because
 from aml_provider.client.arguments import as_name
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.compat import conf
@@ -20,8 +22,11 @@ from aml_provider.connection import airflow_errors
 from aml_provider.durable.handover import Handover, Owner, default_cursor_key
 from aml_provider.durations import in_seconds
 from aml_provider.hooks.blob_location import BlobLocation
-from aml_provider.state.cursor_stores import cursor_store, variable_key
+from aml_provider.hooks.waking import Waking
+from aml_provider.state.cursor_stores import cursor_store, variable_key, wake_slot
 from aml_provider.state.other_tasks import owner_state, states_for
+from aml_provider.state.slots import short_hash
+from aml_provider.stored import parse
 from aml_provider.triggers.blob import AzureBlobLookTrigger
 from aml_provider.worker.poke import HandoverPoke
 
@@ -30,9 +35,11 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from aml_provider.blobs.change import Change, Detection
+    from aml_provider.blobs.wake_reader import WakeReader
     from aml_provider.client.entities import Datastore
     from aml_provider.client.settings import WorkspaceSettings
     from aml_provider.compat import BaseOperator, Context
+    from aml_provider.stored import Slot
 
 
 class FolderArguments(NamedTuple):
@@ -49,6 +56,8 @@ class FolderArguments(NamedTuple):
     max_changes: int
     cursor_key: str | None
     cursor_store: str | None
+    wake_queue: str | None
+    resync: float | timedelta
     azureml_conn_id: str
 
     @classmethod
@@ -67,6 +76,8 @@ class FolderPoke(HandoverPoke["list[Change]"]):
         log: The task's log.
         deadline: The instant at which the wait ends, in seconds since the epoch.
         cursor_store: The argument of the sensor, for the trigger.
+        waking: When a poll lists the folder; None: each poll does.
+        wake_slot: Where the state of the wake queue's reader is stored between two processes; None: nowhere.
 
     Attributes:
         place: The workspace and the datastore, for lineage; None before the first poll, and for ``container_url``.
@@ -83,8 +94,13 @@ class FolderPoke(HandoverPoke["list[Change]"]):
         log: Any,
         deadline: float,
         cursor_store: str | None = None,
+        waking: Waking | None = None,
+        wake_slot: Slot | None = None,
     ) -> None:
         super().__init__(handover, location.azureml_conn_id, log, deadline)
+        self._waking = waking
+        self._wake_slot = wake_slot
+        self._reader: WakeReader | None = None
         self._location = location
         self._rules = rules
         self._cursor_store = cursor_store
@@ -119,6 +135,7 @@ class FolderPoke(HandoverPoke["list[Change]"]):
                 max_changes=arguments.max_changes,
                 on_first_poll=arguments.on_first_poll,
             )
+            waking = Waking.of(arguments.wake_queue, arguments.resync)
         # Airflow refuses a longer result for a task that is mapped over it, after the batch was committed.
         most = _longest_result(task, me.map_index)
         if most is not None and rules.max_changes > most:
@@ -132,10 +149,12 @@ class FolderPoke(HandoverPoke["list[Change]"]):
                 raise _own_record(location.name, prefix)
         store = cursor_store(variable_key(arguments.azureml_conn_id, location.name, prefix, key), records)
         handover = Handover(me, store, states_for(task, me, owner_state), undone)
-        return cls(handover, location, rules, task.log, deadline, arguments.cursor_store)
+        # Only there each poll is a process of its own.
+        slot = wake_slot(store.key) if waking is not None and getattr(task, "reschedule", False) else None
+        return cls(handover, location, rules, task.log, deadline, arguments.cursor_store, waking, slot)
 
     def _begin(self) -> None:
-        self._state = None
+        self._state = self._reader = None
 
     def _take(self) -> list[Change] | None:
         with self._location.open(self.deadline - time.time()) as (client, location):
@@ -146,28 +165,67 @@ class FolderPoke(HandoverPoke["list[Change]"]):
                 text = self._handover.cursor_text
                 cursor = None if text is None else Cursor.decode(text)
                 self._state = FolderState(location.folder, self._rules, cursor)
+                if self._waking is not None:
+                    self._reader = self._waking.reader(self._rules.patterns, self._log.log, self._wake_state())
             # A datastore can be moved while a task waits.
             self._state.folder = location.folder
             self.place = None if location.store is None else (client.settings, location.store)
+            reason = None
+            if self._reader is not None:
+                if self._handover.is_ahead:
+                    # What was decided about the last batch is stored together with what a listing finds.
+                    self._reader.forget()
+                reason = client.run(self._reader.ask(location))
+                if reason is None:
+                    metrics.saved(self._location.azureml_conn_id)
+                    self._log_poll(f"{self._name}: {NOT_LISTED}")
+                    return None
             began = time.monotonic()
             detection = client.run(poll_folder(self._state, location.access))
             metrics.listed(detection.counts.listed, time.monotonic() - began, self._location.azureml_conn_id)
             warning = client.run(nothing_there(location.folder, location.access, detection))
-        changes = self._commit(detection)
+        changes = self._commit(detection, reason)
         # Only after the first poll is stored: a poll that is discarded is repeated, and would repeat the warning.
         if warning:
             self._log.warning("%s: %s", self._location.name, warning)
         return changes
 
-    def _commit(self, detection: Detection) -> list[Change] | None:
+    def _commit(self, detection: Detection, reason: str | None) -> list[Change] | None:
         """Commit what was found, in one write; only then may the changes be returned."""
         assert self._state is not None
-        self._log_poll(f"{self._location.name}/{self._state.folder.prefix}: {detection.counts}")
+        self._log_poll(f"{self._name}: {detection.counts}{because(reason)}")
         if detection.must_save or self._handover.is_ahead:
             self._handover.commit(detection.changes, detection.cursor.encode(), detection.undo.encode())
         self._state.accept(detection)
         self._metrics.delivered(len(detection.changes))
+        if self._reader is not None:
+            self._reader.listed(waits=detection.waits)
+            # With changes the wait is over.
+            if self._wake_slot is not None and not detection.changes:
+                self._wake_slot.save(json.dumps({**self._wake_facts(), "state": self._reader.state.to_json()}))
         return detection.changes or None
+
+    def _wake_state(self) -> WakeState | None:
+        """What an earlier process of this wait knew; None if this process has to list first."""
+        text = None if self._wake_slot is None else self._wake_slot.load()
+        try:
+            stored = {} if text is None else parse(text)
+        except ValueError:
+            return None
+        facts = self._wake_facts()
+        # Another record, or other rules, need a listing of their own.
+        if not isinstance(stored, dict) or any(stored.get(name) != value for name, value in facts.items()):
+            return None
+        return WakeState.from_json(stored.get("state"))
+
+    def _wake_facts(self) -> dict[str, Any]:
+        rules = [self._rules.settle, self._rules.ignore_empty, self._rules.patterns, self._waking]
+        return {"serial": self._handover.serial, "rules": short_hash(rules)}
+
+    @property
+    def _name(self) -> str:
+        assert self._state is not None
+        return f"{self._location.name}/{self._state.folder.prefix}"
 
     @property
     def purpose(self) -> str:
@@ -175,8 +233,9 @@ class FolderPoke(HandoverPoke["list[Change]"]):
         location = self._location
         address = f" ({self._state.folder.container_url})" if self._state and location.datastore else ""
         prefix = normalise_path(location.path)
+        woken = "" if self._waking is None else f" Listed after events in the wake queue {self._waking}."
         return (
-            f"new or modified blobs directly in {location.name}/{prefix}{address}; {self._rules.describe()}. "
+            f"new or modified blobs directly in {location.name}/{prefix}{address}; {self._rules.describe()}.{woken} "
             f"Cursor: {self._handover.store}"
         )
 
@@ -197,6 +256,9 @@ class FolderPoke(HandoverPoke["list[Change]"]):
             pattern=None if self._rules.patterns is None else list(self._rules.patterns),
             cursor_variable=self._handover.store.key,
             cursor_store=self._cursor_store,
+            wake_queue=None if self._waking is None else self._waking.wake_queue,
+            resync=3600.0 if self._waking is None else self._waking.resync,
+            wake_state=None if self._reader is None else self._reader.state.to_json(),
             serial=self._handover.serial,
             poll_interval=pause,
             deadline=deadline,

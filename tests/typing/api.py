@@ -164,6 +164,8 @@ with DAG("blobs", schedule=None, default_args={"retries": 2}):
         settle="1m",  # mistake
         on_first_poll="all",  # mistake
         max_changes="10",  # mistake
+        wake_queue=5,  # mistake
+        resync="1h",  # mistake
     )
     AzureMLRunPipelineOperator.partial(task_id="mapped", pipeline_name="score", experiment_name="scoring").expand(
         data_paths=wait.output.map(lambda change: {"input": change})

@@ -140,7 +140,8 @@ ARGUMENTS = {
     ),
     "sensors.blob.AzureBlobChangeSensor": """
         | datastore=None container_url=None path='' pattern=None wasb_conn_id=None settle=0.0 ignore_empty=True
-        on_first_poll='remember' max_changes=1000 cursor_key=None cursor_store=None poke_interval=60.0 deferrable=False
+        on_first_poll='remember' max_changes=1000 cursor_key=None cursor_store=None wake_queue=None resync=3600.0
+        poke_interval=60.0 deferrable=False
         azureml_conn_id='azureml_default' **
     """,
     "sensors.pipeline.AzureMLPipelineRunSensor": (
@@ -152,12 +153,13 @@ ARGUMENTS = {
     """,
     "triggers.blob.AzureBlobChangeTrigger": """
         | datastore=None container_url=None path='' pattern=None wasb_conn_id=None settle=0.0 ignore_empty=True
-        on_first_poll='remember' poll_interval=60.0 state_key=None azureml_conn_id='azureml_default' asset=None
+        on_first_poll='remember' poll_interval=60.0 state_key=None azureml_conn_id='azureml_default' wake_queue=None
+        resync=3600.0 asset=None
     """,
     "triggers.blob.AzureBlobLookTrigger": """
         | cursor_variable serial=0 datastore=None container_url=None path='' wasb_conn_id=None
         azureml_conn_id='azureml_default' settle=0.0 ignore_empty=True pattern=None poll_interval=60.0 deadline=None
-        only_wait=False cursor_store=None
+        only_wait=False cursor_store=None wake_queue=None resync=3600.0 wake_state=None
     """,
     "triggers.pipeline.AzureMLPipelineRunTrigger": """
         run_id experiment_name poll_interval=30.0 deadline=None azureml_conn_id='azureml_default' cancel_on_kill=True

@@ -104,7 +104,7 @@ def test_a_key_signs_for_the_accounts_primary_name(url):
     """The signed text names the account in lower case, without the suffix of its secondary host."""
     right = WasbRights("w", "ACCT", ACCOUNT_KEY, {})
     plain = WasbRights("w", "", ACCOUNT_KEY, {})
-    names = {access.access(url)._account_name for access in (right, plain)}
+    names = {access.access(url).account_name for access in (right, plain)}
     assert names == {"acct"}
 
 

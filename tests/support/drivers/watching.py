@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aml_provider.compat import TaskDeferred
 from aml_provider.sensors.blob import AzureBlobChangeSensor
-from aml_provider.state.cursor_stores import VariableCursorStore
+from aml_provider.state.slots import VariableSlot
 from aml_provider.triggers.blob import AzureBlobLookTrigger
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def context_of(run_id: str = "run1", *, dag_id: str = "dag", map_index: int = -1
 def variables_in_memory(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Keep Variables in a dict: Airflow's own need a database and a task that runs; tests/dags has both."""
     variables: dict[str, str] = {}
-    monkeypatch.setattr(VariableCursorStore, "_read", lambda store: variables.get(store.key))
-    monkeypatch.setattr(VariableCursorStore, "_write", lambda store, text: variables.__setitem__(store.key, text))
+    monkeypatch.setattr(VariableSlot, "_read", lambda slot: variables.get(slot.key))
+    monkeypatch.setattr(VariableSlot, "_write", lambda slot, text: variables.__setitem__(slot.key, text))
     return variables
 
 

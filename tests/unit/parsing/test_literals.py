@@ -181,6 +181,9 @@ MISTAKES = [
     (AzureBlobChangeSensor, {"cursor_store": "store/../b"}, "cursor_store"),
     (AzureBlobChangeSensor, {"cursor_store": "/b"}, "cursor_store"),
     (AzureBlobChangeSensor, {"cursor_key": ""}, "cursor_key"),
+    (AzureBlobChangeSensor, {"wake_queue": "store/Queue"}, "wake_queue: 'store/Queue' is neither the name of a queue"),
+    (AzureBlobChangeSensor, {"wake_queue": "https://a.blob.core.windows.net/q"}, "that is a.queue.core.windows.net"),
+    (AzureBlobChangeSensor, {"resync": 0}, "resync: is 0 s"),
     (AzureBlobChangeSensor, {"path": "\ud800"}, "path"),
     (AzureBlobChangeSensor, {"pattern": "sub/*.csv"}, "pattern"),
 ]

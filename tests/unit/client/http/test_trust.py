@@ -101,7 +101,10 @@ def test_no_trick_gets_a_token(url, endpoint):
         ("public", "https://ACCOUNT.blob.core.windows.net/c", True),
         ("public", "https://account.z12.blob.core.windows.net/c", True),
         ("public", "https://blob.core.windows.net/c", False),
-        ("public", "https://account.queue.core.windows.net/c", False),
+        ("public", "https://account.queue.core.windows.net/c", True),
+        ("public", "https://account.table.core.windows.net/c", False),
+        ("public", "https://queue.core.windows.net/c", False),
+        ("usgov", "https://account.queue.core.windows.net/c", False),
         ("public", "https://account.blob.core.windows.net.evil.com/c", False),
         ("public", "https://evil.com/.blob.core.windows.net", False),
         ("public", "http://account.blob.core.windows.net/c", False),
@@ -111,7 +114,7 @@ def test_no_trick_gets_a_token(url, endpoint):
         ("usgov", "https://account.blob.core.windows.net/c", False),
     ],
 )
-def test_the_clouds_blob_hosts_get_a_token_for_storage(cloud, url, trusted):
+def test_the_clouds_blob_and_queue_hosts_get_a_token_for_storage(cloud, url, trusted):
     settings = workspace(cloud=CLOUDS[cloud])
     assert settings.trusts(url, STORAGE_SCOPE) is trusted
     assert not settings.trusts(url, settings.token_scope)
@@ -159,7 +162,16 @@ def test_allow_http_does_not_take_the_encryption_from_an_endpoint_that_has_it():
     assert not settings.trusts("http://own.example:443/x", settings.token_scope)
 
 
-HOSTS = st.sampled_from(["evil.com", "x.api.azureml.ms", "management.azure.com", "a.blob.core.windows.net", "[::1]"])
+HOSTS = st.sampled_from(
+    [
+        "evil.com",
+        "x.api.azureml.ms",
+        "management.azure.com",
+        "a.blob.core.windows.net",
+        "a.queue.core.windows.net",
+        "[::1]",
+    ]
+)
 MARKS = st.sampled_from(
     ["/", "\\", "@", ":", "#", "?", ".", "%2f", " ", "\t", "\n", "%40", "//", "443", "。", ";", "&"]
 )
@@ -175,7 +187,7 @@ def test_what_is_trusted_is_where_httpx_would_connect(start, rest):
     settings = workspace()
     for scope, suffixes in (
         (settings.token_scope, (".azureml.ms", ".azureml.net", ".aether.ms")),
-        (STORAGE_SCOPE, (".blob.core.windows.net",)),
+        (STORAGE_SCOPE, (".blob.core.windows.net", ".queue.core.windows.net")),
     ):
         if settings.trusts(url, scope):
             target = httpx.URL(url)

@@ -1,0 +1,82 @@
+"""The address or name of a storage queue, as an author gives it."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from aml_provider.blobs.folder import is_loopback
+from aml_provider.blobs.wasb import without_side
+from aml_provider.client.arguments import wrong_type
+from aml_provider.client.errors import InvalidArgument
+
+_QUEUE = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+def check_wake_queue(argument: str, value: object) -> str:
+    """Check the address or name of a queue.
+
+    Raises:
+        InvalidArgument: It cannot be used; the message does not repeat a query string, which may hold a SAS.
+    """
+    if not isinstance(value, str):
+        raise wrong_type(argument, value, "text", secret=True)
+    if "://" not in value:
+        if _QUEUE.fullmatch(value):
+            return value
+        bare = re.split(r"[?#]", value, maxsplit=1)[0]
+        raise InvalidArgument(
+            argument,
+            f"{bare!r} is neither the name of a queue (3 to 63 lower-case letters, digits and single hyphens) nor an "
+            "address https://ACCOUNT.queue.core.windows.net/QUEUE",
+        )
+    bare = re.split(r"[?#]", value, maxsplit=1)[0]
+    if "@" in bare.partition("//")[2].partition("/")[0]:
+        raise InvalidArgument(argument, "it contains a user name or password; secrets belong in the connection")
+    if bare != value:
+        raise InvalidArgument(argument, f"{bare} has a query string; a SAS or key belongs in the connection")
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise InvalidArgument(argument, f"not a URL: {error}") from None
+    if ".blob." in host or ".dfs." in host:
+        raise InvalidArgument(argument, f"{host} is not the queue endpoint; that is {_queue_host(host)}")
+    segments = parts.path.strip("/").split("/")
+    expected = {1} if ".queue." in host else {1, 2}
+    if (
+        parts.scheme not in {"http", "https"}
+        or not host
+        or len(segments) not in expected
+        or not _QUEUE.fullmatch(segments[-1])
+    ):
+        raise InvalidArgument(argument, f"{value!r} is not of the form https://ACCOUNT.queue.core.windows.net/QUEUE")
+    return value
+
+
+def queues_of(container_url: str, name: str) -> str:
+    """The address of the queues of a container's account."""
+    parts = urlsplit(container_url)
+    host, port = parts.hostname or "", parts.port
+    if ".blob." in host:
+        return f"{parts.scheme}://{parts.netloc.replace('.blob.', '.queue.', 1)}"
+    if is_loopback(host) and port is not None:
+        # Azurite's queues are at the port after its blobs, with the account in the path.
+        account = parts.path.strip("/").partition("/")[0]
+        return f"{parts.scheme}://{parts.netloc.removesuffix(f':{port}')}:{port + 1}/{account}"
+    raise InvalidArgument(
+        "wake_queue",
+        f"{name!r} is a name, and the queues' address cannot be derived from {container_url}; give the "
+        "address of the queue",
+    )
+
+
+def account_of_queue(address: str) -> str:
+    """The storage account in a queue's address; empty if the address does not name it."""
+    parts = urlsplit(address)
+    host, segments = parts.hostname or "", parts.path.strip("/").split("/")
+    return without_side(host.partition(".")[0]) if ".queue." in host else segments[0] if segments[1:] else ""
+
+
+def _queue_host(host: str) -> str:
+    return host.replace(".blob.", ".queue.").replace(".dfs.", ".queue.")
