@@ -9,6 +9,8 @@ from support.services.recorded_workspace import RecordedWorkspace
 
 # Ten workspace seconds are a tenth of a real one.
 SPEED = 100.0
+# Seconds of a step that ends in no test, however slow the machine is.
+LONG = 36_000_000
 SEED = {
     "datastores": [{"name": "store", "account_name": "a", "account_key": "a2V5", "container": "c"}],
     "pipelines": [
@@ -19,7 +21,7 @@ SEED = {
             "data_paths": [{"name": "input", "default": {"datastore": "store", "path": "in"}}],
             "steps": [{"name": "work", "run_seconds": 10}],
         },
-        {"name": "long", "id": "long", "steps": [{"name": "work", "run_seconds": 36000}]},
+        {"name": "long", "id": "long", "steps": [{"name": "work", "run_seconds": LONG}]},
         {
             "name": "fails",
             "id": "fails",
@@ -45,7 +47,7 @@ SEED = {
         for version in ("1", "2")
     ]
     + [
-        {"name": "long", "steps": [{"name": "work", "run_seconds": 36000}]},
+        {"name": "long", "steps": [{"name": "work", "run_seconds": LONG}]},
         {
             "name": "fails",
             "steps": [
