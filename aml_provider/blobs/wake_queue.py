@@ -19,6 +19,8 @@ from aml_provider.client.http.exchange import MIB
 from aml_provider.client.http.messages import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aml_provider.blobs.access import ContainerAccess, Location
     from aml_provider.blobs.wake_event import Interest
     from aml_provider.blobs.wake_state import WakeState
@@ -149,29 +151,36 @@ def _peek(queue: WakeQueue) -> Flow[MessagePage]:
 
 
 def _trim(state: WakeState, queue: WakeQueue, page: MessagePage) -> Flow[MessagePage]:
-    """Delete the messages that the state covers, the oldest first, but not the latest of them.
+    """Delete the messages that the state covers, the oldest first, but not the latest message.
+
+    A message that is got to be deleted is hidden from others for some seconds. The latest message is never got, so that
+    no other reader takes the queue for empty.
 
     Returns:
-        The page as it is afterwards.
+        The page as it is afterwards, without messages that nobody has judged yet.
     """
     deleted: set[str] = set()
-    kept: Message | None = None
+    now = page
     for _ in range(_MOST_BATCHES):
-        count, hidden = ("numofmessages", str(MOST_MESSAGES)), ("visibilitytimeout", str(_HIDDEN))
-        reply = yield from _send(TRIM_QUEUE, queue, "GET", count, hidden)
-        batch = sorted(_messages(reply), key=lambda message: message.inserted)
-        # A later message never goes before an earlier one.
-        old = list(itertools.takewhile(state.covers, batch))
-        if old:
-            *doomed, latest = old
-            for message in doomed if kept is None else (kept, *doomed):
-                yield from _delete(queue, message)
-                deleted.add(message.id)
-            kept = latest
-        if len(old) < MOST_MESSAGES:
+        most = min(len(_covered(state, now.messages)), len(now.messages) - 1)
+        if most < 1:
             break
-    left = {message.id: message for message in (*page.messages, *(() if kept is None else (kept,)))}
+        count, hidden = ("numofmessages", str(most)), ("visibilitytimeout", str(_HIDDEN))
+        reply = yield from _send(TRIM_QUEUE, queue, "GET", count, hidden)
+        old = _covered(state, _messages(reply))
+        for message in old:
+            yield from _delete(queue, message)
+            deleted.add(message.id)
+        now = yield from _peek(queue)
+        if not old or len(now.messages) < MOST_MESSAGES:
+            break
+    left = {message.id: message for message in (*page.messages, *_covered(state, now.messages))}
     return page._replace(messages=tuple(message for key, message in left.items() if key not in deleted))
+
+
+def _covered(state: WakeState, messages: Iterable[Message]) -> list[Message]:
+    """The oldest messages that the state covers: a later message never goes before an earlier one."""
+    return list(itertools.takewhile(state.covers, sorted(messages, key=lambda message: message.inserted)))
 
 
 def _delete(queue: WakeQueue, message: Message) -> Flow[None]:

@@ -78,7 +78,7 @@ class Reason(Enum):
     WAITING = "the last listing left blobs that wait"
     EVENT = "an event concerns the folder"
     UNREADABLE = "a message of the wake queue cannot be read"
-    GAP = "messages of the wake queue are gone"
+    GAP = "messages of the wake queue may be gone unread"
     FULL = "the wake queue has more messages than one reply shows"
     FAILED = "the wake queue cannot be read"
 
@@ -149,11 +149,14 @@ class WakeState(NamedTuple):
             return Reason.WAITING
         if len(page.messages) >= MOST_MESSAGES:
             return Reason.FULL
+        news = self._news(page.messages, interest)
+        if news is Reason.EVENT:
+            return news
         ids = {message.id for message in page.messages}
         # Without a position, the first messages may have followed others that are deleted already.
-        if self.position not in ids and (self.position is not None or ids):
+        if self.position not in ids and (ids or self.known):
             return Reason.GAP
-        return self._news(page.messages, interest)
+        return news
 
     def _news(self, messages: Sequence[Message], interest: Interest) -> Reason | None:
         for message in messages:

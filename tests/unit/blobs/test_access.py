@@ -10,7 +10,7 @@ from support.drivers.breaths import answer
 from support.services.folder import Asked, FakeContainer
 
 from aml_provider.blobs import access
-from aml_provider.blobs.access import KEEP, ContainerAccess, locate_datastore
+from aml_provider.blobs.access import KEEP, PROCESS, ContainerAccess, locate_datastore
 from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.folder_state import FolderState
 from aml_provider.blobs.listing import poll_folder
@@ -98,6 +98,8 @@ def test_a_sas_allows_no_more_than_what_is_done_with_it():
     right = ContainerAccess(account_name="acct", account_key=KEY)
     assert dict(right.signature(URL))["sp"] == "l"
     assert dict(right.signature(URL, KEEP))["sp"] == "rcw"
+    of_queues = dict(right.signature("https://acct.queue.core.windows.net/events", PROCESS))
+    assert (of_queues["ss"], of_queues["sp"]) == ("q", "rp")
 
 
 @pytest.mark.parametrize("status", [401, 403])

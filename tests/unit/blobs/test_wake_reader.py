@@ -11,7 +11,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.drivers.listed_folder import FOLDER, Container, watch
 from support.models.queue_model import QueueModel
@@ -196,6 +196,8 @@ def test_whatever_events_say_no_version_is_lost_and_none_is_found_twice(seed, se
     assert world.twice() == []
 
 
+# A reader that knew an empty queue polled while all messages were hidden.
+@example(21247)
 @given(st.integers(0, 2**32))
 @settings(max_examples=100, deadline=None)
 def test_what_others_delete_from_a_shared_queue_does_not_make_a_reader_wait_for_the_resync(seed):

@@ -68,6 +68,16 @@ def test_if_the_latest_known_message_is_gone_later_ones_may_be_gone_too():
     assert why(known(), page("b")) is Reason.GAP
 
 
+def test_an_event_is_named_as_the_reason_also_if_it_is_the_first_message():
+    assert why(known(), page("b", text=as_text(event("in/x")))) is Reason.EVENT
+
+
+def test_if_messages_that_were_too_young_to_be_a_position_are_gone_others_may_be_gone_too():
+    state = WakeState().listed(page("a", age=1.0), NOW, waits=False)
+    assert state.position is None
+    assert why(state, page()) is Reason.GAP
+
+
 def test_older_messages_may_go():
     state = WakeState().listed(MessagePage((Message("a", NOW - 20), Message("b", NOW - 10)), NOW), NOW, waits=False)
     assert why(state, page("b")) is None
