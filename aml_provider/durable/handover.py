@@ -61,7 +61,7 @@ class Commit(NamedTuple):
         cursor_text: The cursor including the batch.
         undo_text: The data that takes the batch out of the cursor again; its form depends on the kind of the cursor.
         arrived: Whether another task instance has noticed the owner's success. The owner may have been deleted since.
-        wanted: What the writer was looking for, as JSON; None in a record of a version that did not store it.
+        wanted: What the writer was looking for, as a text; None in a record of a version that did not store it.
     """
 
     serial: int
@@ -70,7 +70,7 @@ class Commit(NamedTuple):
     cursor_text: str
     undo_text: str
     arrived: bool = False
-    wanted: Any = None
+    wanted: str | None = None
 
     def encode(self) -> str:
         """Encode as JSON text."""
@@ -106,6 +106,8 @@ class Commit(NamedTuple):
                 if not all(map(str.isascii, texts)):
                     raise ValueError("a cursor is not base64 text")
                 wanted = record.get("wanted")
+                if wanted is not None and not isinstance(wanted, str):
+                    raise TypeError("what the writer was looking for is not text")
                 json.dumps([owner, batch, wanted], ensure_ascii=False, allow_nan=False).encode()
                 return cls(record["serial"], owner, batch, *texts, bool(arrived), wanted)
         raise CursorUnreadable(f"The stored record has format {form!r}; this version reads {_FORMAT}")
@@ -174,7 +176,8 @@ class Handover:
     Args:
         state_of: As for :func:`decide`.
         take_back: Takes a cursor text and its undo text; returns both without the batch.
-        wanted: What this task instance is looking for, as JSON that is stored with the cursor. None: nothing is stored.
+        wanted: What this task instance is looking for, as a text that is stored with the cursor. None: nothing
+            is stored.
     """
 
     def __init__(
@@ -183,7 +186,7 @@ class Handover:
         store: CursorStore,
         state_of: Callable[[Owner], str | None],
         take_back: Callable[[str, str], tuple[str, str]],
-        wanted: Any = None,
+        wanted: str | None = None,
     ) -> None:
         self.me = me
         self.store = store
@@ -205,7 +208,7 @@ class Handover:
         return None if self._commit is None else self._commit.cursor_text
 
     @property
-    def wanted_before(self) -> Any:
+    def wanted_before(self) -> str | None:
         """What the record's writer was looking for; None if there is no record, or it does not say."""
         return None if self._commit is None else self._commit.wanted
 

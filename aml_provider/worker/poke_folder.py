@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +24,7 @@ from aml_provider.durations import in_seconds
 from aml_provider.hooks.blob_location import BlobLocation
 from aml_provider.state.cursor_stores import cursor_store, variable_key
 from aml_provider.state.other_tasks import owner_state, states_for
+from aml_provider.stored import damaged, parse, reading
 from aml_provider.triggers.blob import AzureBlobLookTrigger
 from aml_provider.worker.poke import HandoverPoke
 
@@ -175,9 +177,11 @@ class FolderPoke(HandoverPoke["list[Change]"]):
     def _patterns_before(self) -> list[str] | None:
         """The patterns with which the cursor was written; None if they are the same, unknown, or matched everything."""
         before = self._handover.wanted_before
-        patterns = before.get("pattern") if isinstance(before, dict) and before != _wanted(self._rules) else None
-        is_list = isinstance(patterns, list) and all(isinstance(pattern, str) for pattern in patterns)
-        return patterns if is_list else None
+        if before is None or before == _wanted(self._rules):
+            return None
+        with reading(damaged):
+            patterns = parse(before)["pattern"]
+            return None if patterns is None else [str(pattern) for pattern in patterns]
 
     def _warn_of_pattern(self, passed_over: int) -> None:
         before = self._patterns_before() or []
@@ -230,9 +234,9 @@ class FolderPoke(HandoverPoke["list[Change]"]):
         )
 
 
-def _wanted(rules: Rules) -> dict[str, Any]:
+def _wanted(rules: Rules) -> str:
     """What is stored with the cursor: a later poll with another pattern has to notice it."""
-    return {"pattern": None if rules.patterns is None else list(rules.patterns)}
+    return json.dumps({"pattern": None if rules.patterns is None else list(rules.patterns)})
 
 
 def _longest_result(task: BaseOperator, map_index: int) -> int | None:

@@ -82,7 +82,7 @@ CLIENT = {
     "rights": "calls entities",
     "flows": "arguments calls entities errors help http models poll_log settings specs text trouble",
     "polling": "calls entities errors flows http poll_log text trouble",
-    "http.protocol": "calls errors http secret settings text trouble",
+    "http.protocol": "calls errors help http secret settings text trouble",
     "http.routes": "errors http",
     "http.transfer": "errors http http.protocol http.routes secret settings text trouble",
     "http.clients": "auth calls errors http http.protocol http.routes http.transfer secret settings text",
