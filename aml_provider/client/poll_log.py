@@ -25,7 +25,7 @@ def unchanged(text: str, seconds: float) -> str:
 
 
 class Lines(NamedTuple):
-    """What has been logged, for a wait whose next poll is in another process.
+    """The lines that were logged, for a wait whose next poll is in another process.
 
     Attributes:
         text: What the last poll has found.
@@ -52,7 +52,7 @@ class PollLog:
 
     @property
     def lines(self) -> Lines:
-        """What has been logged so far. It changes only if :meth:`line` returns a line."""
+        """The lines that were logged so far. It changes only if :meth:`line` returns a line."""
         return Lines(self._text, self._changed, self._due, self._silence)
 
     def line(self, text: str, now: float) -> str | None:

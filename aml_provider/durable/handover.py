@@ -61,7 +61,7 @@ class Commit(NamedTuple):
         cursor_text: The cursor including the batch.
         undo_text: The data that takes the batch out of the cursor again; its form depends on the kind of the cursor.
         arrived: Whether another task instance has noticed the owner's success. The owner may have been deleted since.
-        wanted: What the writer was looking for, as a text; None in a record of a version that did not store it.
+        wanted: Which changes the writer reports, as a text; None in a record of a version that did not store it.
     """
 
     serial: int
@@ -107,7 +107,7 @@ class Commit(NamedTuple):
                     raise ValueError("a cursor is not base64 text")
                 wanted = record.get("wanted")
                 if wanted is not None and not isinstance(wanted, str):
-                    raise TypeError("what the writer was looking for is not text")
+                    raise TypeError("the wanted changes are not text")
                 json.dumps([owner, batch, wanted], ensure_ascii=False, allow_nan=False).encode()
                 return cls(record["serial"], owner, batch, *texts, bool(arrived), wanted)
         raise CursorUnreadable(f"The stored record has format {form!r}; this version reads {_FORMAT}")
@@ -176,8 +176,8 @@ class Handover:
     Args:
         state_of: As for :func:`decide`.
         take_back: Takes a cursor text and its undo text; returns both without the batch.
-        wanted: What this task instance is looking for, as a text that is stored with the cursor. None: nothing
-            is stored.
+        wanted: Which changes this task instance reports, as a text that is stored with the cursor. None: nothing is
+            stored.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class Handover:
 
     @property
     def wanted_before(self) -> str | None:
-        """What the record's writer was looking for; None if there is no record, or it does not say."""
+        """Which changes the record's writer reports, as a text; None if there is no record, or no such text in it."""
         return None if self._commit is None else self._commit.wanted
 
     @property
