@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from openlineage.client.event_v2 import Dataset as OpenLineageDataset
 
+    from aml_provider.client.errors import InvalidArgument
     from aml_provider.compat import Asset
 
 __all__ = ["DatastoreUri", "convert_asset_to_openlineage", "create_asset", "sanitize_uri"]
@@ -36,7 +37,7 @@ _WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _STORE = re.compile(r"[A-Za-z0-9_-]+")
 # Other addresses of Azure Machine Learning begin with these words in the place of the subscription.
 _NO_SUBSCRIPTION = frozenset({"datastores", "locations", "registries", "subscriptions"})
-_NO_PART = f"URI format {_SCHEME}:// must not contain {{!r}}; in a blob's name, write {{}}: {_FORM}"
+_NO_PART = f"must not contain {{!r}}; in a blob's name, write {{}}: {_FORM}"
 # Characters that the path of a URI has without a percent sign (RFC 3986, 3.3).
 _PLAIN = "/!$&'()*+,;=:@~"
 
@@ -68,7 +69,7 @@ class DatastoreUri(NamedTuple):
             path: The blob or folder, not percent-encoded; empty for the root of the datastore.
 
         Raises:
-            ValueError: A part cannot be used; the message names it.
+            InvalidArgument: A part cannot be used; the message names it.
         """
         for what, value, form, rule in (
             ("subscription id", subscription_id, _SUBSCRIPTION, "letters, digits and hyphens"),
@@ -83,7 +84,7 @@ class DatastoreUri(NamedTuple):
         ):
             # In small letters as well: a few letters become two, of which one is none, as in İ.
             if not isinstance(value, str) or not all(map(form.fullmatch, (value, value.lower()))):
-                raise ValueError(f"URI format {_SCHEME}:// must contain a {what} ({rule}), not {value!r}: {_FORM}")
+                raise _wrong(f"must contain a {what} ({rule}), not {value!r}: {_FORM}")
         return cls(
             subscription_id.lower(),
             resource_group.lower(),
@@ -99,16 +100,16 @@ class DatastoreUri(NamedTuple):
         The long form is ``azureml://subscriptions/…/resourcegroups/…/workspaces/…/datastores/STORE/paths/PATH``.
 
         Raises:
-            ValueError: It is not the URI of a place in a datastore.
+            InvalidArgument: It is not the URI of a place in a datastore.
         """
         parts = urlsplit(text)
         if parts.scheme.lower() != _SCHEME:
-            raise ValueError(f"URI format must begin with {_SCHEME}://: {_FORM}")
+            raise _wrong(f"must begin with {_SCHEME}://: {_FORM}")
         _check_plain(parts)
         # What urlsplit() cuts off or leaves out without a word would be missing in the blob's name.
         for character in "?#\t\r\n":
             if character in text:
-                raise ValueError(_NO_PART.format(character, quote(character)))
+                raise _wrong(_NO_PART.format(character, quote(character)))
         found = _LONG.fullmatch(f"{parts.netloc}{parts.path}")
         if found is None:
             return cls.parse(parts)
@@ -119,13 +120,13 @@ class DatastoreUri(NamedTuple):
         """Read a URI in the form of assets.
 
         Raises:
-            ValueError: It is not the URI of a place in a datastore. The message does not repeat a query string or a
-                password, as these may be secrets.
+            InvalidArgument: It is not the URI of a place in a datastore. The message does not repeat a query string or
+                a password, as these may be secrets.
         """
         _check_plain(parts)
         if not parts.netloc:
-            raise ValueError(
-                f"URI format {_SCHEME}:// must name a place in a datastore, and this is a reference to a data asset or "
+            raise _wrong(
+                f"must name a place in a datastore, and this is a reference to a data asset or "
                 f"to another resource: {_FORM}"
             )
         if parts.netloc.lower() in _NO_SUBSCRIPTION:
@@ -133,8 +134,8 @@ class DatastoreUri(NamedTuple):
                 meant = f"write {cls.of(parts.geturl())}" if parts.netloc.lower() == "subscriptions" else _FORM
             except ValueError:
                 meant = _FORM
-            raise ValueError(
-                f"URI format {_SCHEME}:// must begin with the subscription id, followed by the resource group and the "
+            raise _wrong(
+                f"must begin with the subscription id, followed by the resource group and the "
                 f"workspace, and not with {parts.netloc!r}: {meant}"
             )
         group, workspace, rest = [*parts.path.lstrip("/").split("/", 2), "", "", ""][:3]
@@ -144,9 +145,7 @@ class DatastoreUri(NamedTuple):
     def _of_parts(cls, subscription_id: str, group: str, workspace: str, rest: str) -> DatastoreUri:
         found = _IN_WORKSPACE.fullmatch(rest)
         if found is None:
-            raise ValueError(
-                f"URI format {_SCHEME}:// must contain datastores/STORE/paths/PATH after the workspace: {_FORM}"
-            )
+            raise _wrong(f"must contain datastores/STORE/paths/PATH after the workspace: {_FORM}")
         return cls.at(
             _decoded(subscription_id),
             _decoded(group),
@@ -178,15 +177,15 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     so there the author has to write the normal form; :func:`create_asset` does.
 
     Raises:
-        ValueError: It has another form. Airflow 3 raises this where the asset is made, Airflow 2 logs a warning (or
-            raises it with ``[core] strict_dataset_uri_validation``).
+        InvalidArgument: It has another form. Airflow 3 raises this where the asset is made, Airflow 2 logs a warning
+            (or raises it with ``[core] strict_dataset_uri_validation``).
     """
     from aml_provider.compat import AIRFLOW_V_3_0_PLUS  # noqa: PLC0415 - as in create_asset
 
     normal = urlsplit(str(DatastoreUri.parse(uri)))
     if AIRFLOW_V_3_0_PLUS and normal != uri:
-        raise ValueError(
-            f"URI format {_SCHEME}:// must be in its normal form, because Airflow also takes the text as the asset's "
+        raise _wrong(
+            f"must be in its normal form, because Airflow also takes the text as the asset's "
             f"name: write {normal.geturl()}"
         )
     return normal
@@ -214,14 +213,14 @@ def create_asset(
         extra: The asset's ``extra``.
 
     Raises:
-        ValueError: A part is missing or cannot be used; the message names it.
+        InvalidArgument: A part is missing or cannot be used; the message names it.
     """
     from aml_provider.compat import Asset  # noqa: PLC0415 - Airflow imports this module while it makes an asset
 
     if uri is None:
         place = DatastoreUri.at(subscription_id, resource_group, workspace_name, datastore, path)
     elif subscription_id or resource_group or workspace_name or datastore or path:
-        raise ValueError("uri: cannot be given together with parts of it")
+        raise _wrong("cannot be given together with parts of it")
     else:
         place = DatastoreUri.of(uri)
     return Asset(uri=str(place), extra=None if extra is None else dict(extra))
@@ -239,39 +238,41 @@ def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> OpenLine
     return Dataset(namespace=place.namespace, name=place.name)
 
 
+def _wrong(problem: str) -> InvalidArgument:
+    from aml_provider.client.errors import InvalidArgument  # noqa: PLC0415 - nearly all URIs are right
+
+    return InvalidArgument("uri", problem)
+
+
 def _check_plain(parts: SplitResult) -> None:
     if "@" in parts.netloc or ":" in parts.netloc:
-        raise ValueError(f"URI format {_SCHEME}:// must not contain a user name, a password or a port: {_FORM}")
+        raise _wrong(f"must not contain a user name, a password or a port: {_FORM}")
     if parts.query:
-        raise ValueError(
-            f"URI format {_SCHEME}:// must not contain a query string; a question mark in a blob's name is written "
+        raise _wrong(
+            f"must not contain a query string; a question mark in a blob's name is written "
             f"%3F, and secrets belong in the connection: {_FORM}"
         )
     if parts.fragment:
-        raise ValueError(_NO_PART.format("#", "%23"))
+        raise _wrong(_NO_PART.format("#", "%23"))
 
 
 def _decoded(text: str) -> str:
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise ValueError(
-            f"URI format {_SCHEME}:// must be percent-encoded as UTF-8, and {text!r} is not; a percent sign in a "
-            "blob's name is written %25"
+        raise _wrong(
+            f"must be percent-encoded as UTF-8, and {text!r} is not; a percent sign in a blob's name is written %25"
         ) from None
 
 
 def _checked_path(path: str) -> str:
     if not isinstance(path, str):
-        raise ValueError(f"URI format {_SCHEME}:// must contain a path that is text, not {path!r}")  # noqa: TRY004 - as all mistakes
+        raise _wrong(f"must contain a path that is text, not {path!r}")
     if "\\" in path:
-        raise ValueError(
-            f"URI format {_SCHEME}:// must separate folders with '/', and the path {path!r} has a backslash"
-        )
+        raise _wrong(f"must separate folders with '/', and the path {path!r} has a backslash")
     path = path.strip("/")
     if any(segment in {".", ".."} for segment in path.split("/")):
-        raise ValueError(
-            f"URI format {_SCHEME}:// must not contain the segments '.' and '..', which blob storage does not resolve; "
-            f"the path is {path!r}"
+        raise _wrong(
+            f"must not contain the segments '.' and '..', which blob storage does not resolve; the path is {path!r}"
         )
     return path

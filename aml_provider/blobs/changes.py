@@ -28,7 +28,7 @@ from aml_provider.blobs.rules import Counts, iso_dates, iso_hours, settled_until
 from aml_provider.client.http.messages import Pause
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from aml_provider.blobs.change import Change
     from aml_provider.blobs.cursor import Chunk
@@ -51,6 +51,10 @@ Candidates are reported in this order: the oldest first, then by name.
 """
 
 
+def _matcher(patterns: Sequence[str]) -> Callable[[str], re.Match[str] | None]:
+    return re.compile("|".join(map(fnmatch.translate, patterns))).match
+
+
 def _name(candidate: _Candidate) -> bytes:
     return candidate[1][0]
 
@@ -59,14 +63,23 @@ class Scan:
     """One poll: pages in listing order, then :meth:`finish`."""
 
     def __init__(
-        self, folder: Folder, rules: Rules, pages: tuple[KnownPage, ...], *, first: bool, keeps_gone: bool = True
+        self,
+        folder: Folder,
+        rules: Rules,
+        pages: tuple[KnownPage, ...],
+        *,
+        first: bool,
+        keeps_gone: bool = True,
+        before: Sequence[str] | None = None,
     ) -> None:
         self._folder, self._rules, self._pages = folder, rules, pages
         self._prefix = folder.prefix.encode()
         self._first = first
         self._keeps_gone = keeps_gone
         self._silent = first and not rules.report_first
-        self._wanted = re.compile("|".join(map(fnmatch.translate, rules.patterns))).match if rules.patterns else None
+        self._wanted = _matcher(rules.patterns) if rules.patterns else None
+        # The pattern before, if it is another one.
+        self._before = _matcher(before) if before else None
         self._repeatable = {page.digest: page for page in pages if page.digest is not None and page.final}
         self._repeated: dict[bytes | None, KnownPage] = {}
         self._order: list[KnownPage | int] = []  # unchanged pages, or the numbers of drafts
@@ -117,6 +130,9 @@ class Scan:
             fresh = [i for i, version in enumerate(draft.versions) if version not in decided]
         unchanged = len(rows) - len(fresh)
         names = [row[0] for row in rows]
+        if self._before is not None:
+            self._count_passed_over(names, fresh)
+            yield _BREATH
         aside = [i for i, row in enumerate(rows) if row[3] == b"0"]
         if self._prefix in names:
             aside = sorted({*aside, names.index(self._prefix)})
@@ -222,6 +238,15 @@ class Scan:
         found = [rows[i] for i in left]
         self._candidates += zip(iso_dates([row[1] for row in found]), found, repeat(number), left)
         draft.found += left
+
+    def _count_passed_over(self, names: Sequence[bytes], fresh: Sequence[int]) -> None:
+        """Count the known blobs that only the new pattern matches."""
+        assert self._before is not None
+        new = set(fresh)
+        for i, name in enumerate(names):
+            last = name.rpartition(b"/")[2].decode("utf-8", "replace")
+            if i not in new and self._before(last) is None and (self._wanted is None or self._wanted(last) is not None):
+                self._counts.passed_over += 1
 
     def _trim(self) -> None:
         """Keep only candidates that can be reported, so that a first listing of millions stays small."""

@@ -103,11 +103,14 @@ class Counts:
         records: Blobs in which this provider stores a cursor.
         twice: Versions whose name was listed again later in the same listing; only the later one counts.
         folders: Sub-folders, which are not listed.
+        passed_over: Of the unchanged ones, those that the pattern matches and the pattern before did not match. They
+            may have been refused by the pattern before; in no sum.
     """
 
     def __init__(self) -> None:
         self.listed = self.added = self.modified = self.unchanged = self.remembered = self.filtered = 0
         self.unsettled = self.empty = self.held = self.markers = self.records = self.twice = self.folders = 0
+        self.passed_over = 0
 
     def __str__(self) -> str:
         others = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aml_provider.cli.execution import CommandError, Prose
 from aml_provider.client import calls
 from aml_provider.client.errors import PermissionDenied
-from aml_provider.client.help import address_of, with_address
+from aml_provider.client.help import address_of, sentence, with_address
 from aml_provider.client.rights import APIS, USES, built_in_role, lacking, needed, role_definition
 
 if TYPE_CHECKING:
@@ -77,8 +77,9 @@ def check_rights(hook: AzureMLHook, uses: Sequence[str], apis: Sequence[Api] = A
         try:
             permissions = client.call(calls.list_permissions())
         except PermissionDenied as error:
-            listing = f"az role assignment list {assignee} --scope {_quoted(settings.arm_id)} --include-inherited"
-            text = f"{error.text} Until then, an owner can list the roles of the identity: {listing} --output table"
+            command = f"az role assignment list {assignee} --scope {_quoted(settings.arm_id)} --include-inherited"
+            listing = f"{command} --output table"
+            text = f"{sentence(error.text)} Until then, an owner can list the roles of the identity: {listing}"
             raise CommandError(with_address(text, address_of(PermissionDenied))) from error
     found = [_findings(use, api, permissions, settings, assignee) for use in uses or USES for api in apis]
     who = identity.get("oid") or settings.client_id or f"of auth_method {settings.auth_method!r}"

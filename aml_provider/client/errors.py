@@ -4,6 +4,7 @@
 
     AzureMLError                        permanent: a retry of the task would fail the same way
     ├── InvalidArgument                 ✓  an argument or connection field that cannot be used
+    ├── UnsupportedAirflow              ✓  this version of Airflow lacks something that a class needs
     ├── CredentialError                 ✓  no token; the message has the identity provider's reason
     ├── Unreachable                        no connection was established: nothing was sent
     ├── ReplyLost                          sent, and no complete reply: it may have been carried out
@@ -112,6 +113,12 @@ class InvalidArgument(AzureMLError, ValueError):
         super().__init__(f"{argument}: {problem}{rendering}")
         self.argument = argument
         self.problem = masked(problem)
+
+
+class UnsupportedAirflow(AzureMLError, RuntimeError):
+    """This version of Airflow lacks something that a class needs; the message says what, and what to use instead."""
+
+    permanent = True
 
 
 class CredentialError(AzureMLError):

@@ -12,6 +12,8 @@ ERRORS = f"{SITE}troubleshooting/errors.html"
 #: The places of errors that are Airflow's own but raised by this package.
 CONNECTION_NOT_FOUND = f"{ERRORS}#connection-not-found"
 SENSOR_TIMEOUT = f"{ERRORS}#sensor-timeout"
+#: The place of a warning that a person should not overlook.
+PATTERN_CHANGED = f"{SITE}reference/blob-sensor.html#if-the-pattern-changes"
 
 _LABEL = "Help: "
 _PACKAGE = "aml_provider"
@@ -52,10 +54,15 @@ def with_address(text: str, address: str) -> str:
     text = text.rstrip()
     if "\n" in text:
         return f"{text}\n{_LABEL}{address}"
+    return f"{sentence(text)} {_LABEL}{address}".lstrip()
+
+
+def sentence(text: str) -> str:
+    """End a text with a full stop, unless it ends with one: for a message that continues with another sentence."""
+    text = text.rstrip()
     # A stop after a link would look like a part of the link.
     is_open = text[-1:].isalnum() or text[-1:] in {"'", '"', ")", "]"}
-    stop = "." if is_open and "://" not in text.rpartition(" ")[2] else ""
-    return f"{text}{stop} {_LABEL}{address}".lstrip()
+    return f"{text}." if is_open and "://" not in text.rpartition(" ")[2] else text
 
 
 def without_addresses(text: str) -> str:

@@ -6,6 +6,8 @@ hide the news, and on a triggerer it costs more than the poll. No line at all wo
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 #: Seconds without news after which a wait logs a line for the first time; each further time is twice as long.
 FIRST_SILENCE = 600.0
 #: The most seconds between two lines of a wait.
@@ -22,13 +24,36 @@ def unchanged(text: str, seconds: float) -> str:
     return f"{text}, unchanged for {seconds / 60.0:.0f} min"
 
 
-class PollLog:
-    """The lines of one wait. Times are seconds of any clock that does not jump."""
+class Lines(NamedTuple):
+    """The lines that were logged, for a wait whose next poll is in another process.
 
-    def __init__(self) -> None:
-        self._text: str | None = None
-        self._changed = self._due = 0.0
-        self._silence = FIRST_SILENCE
+    Attributes:
+        text: What the last poll has found.
+        changed: When a poll found that for the first time.
+        due: When a line is logged although nothing has changed.
+        silence: The seconds before that.
+    """
+
+    text: str | None = None
+    changed: float = 0.0
+    due: float = 0.0
+    silence: float = FIRST_SILENCE
+
+
+class PollLog:
+    """The lines of one wait. Times are seconds of any clock that does not jump.
+
+    Args:
+        lines: The :attr:`lines` of the process that polled before.
+    """
+
+    def __init__(self, lines: Lines | None = None) -> None:
+        self._text, self._changed, self._due, self._silence = lines or Lines()
+
+    @property
+    def lines(self) -> Lines:
+        """The lines that were logged so far. It changes only if :meth:`line` returns a line."""
+        return Lines(self._text, self._changed, self._due, self._silence)
 
     def line(self, text: str, now: float) -> str | None:
         """Record what a poll has found; return the line to log, or None."""

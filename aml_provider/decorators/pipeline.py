@@ -5,6 +5,7 @@ from __future__ import annotations
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypedDict, TypeVar
 
+from aml_provider.client.errors import InvalidArgument
 from aml_provider.compat import DecoratedOperator, context_merge, determine_kwargs, task_decorator_factory
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 
@@ -48,7 +49,7 @@ class _AzureMLPipelineDecoratedOperator(DecoratedOperator, AzureMLRunPipelineOpe
     def __init__(self, *, python_callable: Callable[..., Any], **kwargs: Any) -> None:
         if iscoroutinefunction(python_callable):
             name = getattr(python_callable, "__name__", python_callable)
-            raise TypeError(f"{self.custom_operator_name} needs a plain function, but {name} is async.")
+            raise InvalidArgument(self.custom_operator_name, f"needs a plain function, but {name} is async")
         super().__init__(python_callable=python_callable, **kwargs)
 
     def execute(self, context: Context) -> Any:
@@ -97,10 +98,10 @@ def azureml_pipeline_task(python_callable: Callable[..., Any] | None = None, **a
         A decorator; or, with a function, the decorated function. The result of its task is the run's id.
 
     Raises:
-        TypeError: ``multiple_outputs`` is set, although the result is one value; or the function is async.
+        InvalidArgument: ``multiple_outputs`` is set, although the result is one value; or the function is async.
     """
     if arguments.pop("multiple_outputs", None):
-        raise TypeError("@task.azureml_pipeline returns one value, the run's id; multiple_outputs cannot be used.")
+        raise InvalidArgument("multiple_outputs", "cannot be used: the task returns one value, the run's id")
     # Given, because Airflow would otherwise infer it from the type that the function returns.
     return task_decorator_factory(
         python_callable=python_callable,

@@ -61,6 +61,7 @@ class Commit(NamedTuple):
         cursor_text: The cursor including the batch.
         undo_text: The data that takes the batch out of the cursor again; its form depends on the kind of the cursor.
         arrived: Whether another task instance has noticed the owner's success. The owner may have been deleted since.
+        wanted: Which changes the writer reports, as a text; None in a record of a version that did not store it.
     """
 
     serial: int
@@ -69,6 +70,7 @@ class Commit(NamedTuple):
     cursor_text: str
     undo_text: str
     arrived: bool = False
+    wanted: str | None = None
 
     def encode(self) -> str:
         """Encode as JSON text."""
@@ -80,6 +82,7 @@ class Commit(NamedTuple):
             "arrived": self.arrived,
             "undo": self.undo_text,
             "cursor": self.cursor_text,
+            "wanted": self.wanted,
         }
         return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
 
@@ -102,8 +105,11 @@ class Commit(NamedTuple):
                     raise TypeError("the serial is not a number, or a cursor is not text")
                 if not all(map(str.isascii, texts)):
                     raise ValueError("a cursor is not base64 text")
-                json.dumps([owner, batch], ensure_ascii=False, allow_nan=False).encode()
-                return cls(record["serial"], owner, batch, *texts, bool(arrived))
+                wanted = record.get("wanted")
+                if wanted is not None and not isinstance(wanted, str):
+                    raise TypeError("the wanted changes are not text")
+                json.dumps([owner, batch, wanted], ensure_ascii=False, allow_nan=False).encode()
+                return cls(record["serial"], owner, batch, *texts, bool(arrived), wanted)
         raise CursorUnreadable(f"The stored record has format {form!r}; this version reads {_FORMAT}")
 
 
@@ -170,6 +176,8 @@ class Handover:
     Args:
         state_of: As for :func:`decide`.
         take_back: Takes a cursor text and its undo text; returns both without the batch.
+        wanted: Which changes this task instance reports, as a text that is stored with the cursor. None: nothing is
+            stored.
     """
 
     def __init__(
@@ -178,11 +186,13 @@ class Handover:
         store: CursorStore,
         state_of: Callable[[Owner], str | None],
         take_back: Callable[[str, str], tuple[str, str]],
+        wanted: str | None = None,
     ) -> None:
         self.me = me
         self.store = store
         self._state_of = state_of
         self._take_back = take_back
+        self._wanted = wanted
         self._commit: Commit | None = None
         #: False until it is decided that the stored batch does not stop this task instance.
         self.is_decided = False
@@ -196,6 +206,11 @@ class Handover:
     def cursor_text(self) -> str | None:
         """The cursor to continue from; None if there is no record yet."""
         return None if self._commit is None else self._commit.cursor_text
+
+    @property
+    def wanted_before(self) -> str | None:
+        """Which changes the record's writer reports, as a text; None if there is no record, or no such text in it."""
+        return None if self._commit is None else self._commit.wanted
 
     @property
     def serial(self) -> int:
@@ -223,6 +238,9 @@ class Handover:
             if commit is not None and commit.batch and not commit.arrived:
                 # Stored, because the owner's DAG run may be deleted later.
                 self._commit = commit._replace(arrived=True)
+                self.is_ahead = True
+            if commit is not None and commit.wanted != self._wanted:
+                # Stored, so that a difference is noticed once.
                 self.is_ahead = True
         return decision
 
@@ -257,6 +275,7 @@ class Handover:
         self.is_open = self.is_ahead = False
 
     def _save(self, commit: Commit) -> None:
+        commit = commit._replace(wanted=self._wanted)
         self.store.save(commit.encode())
         self._commit = commit
 

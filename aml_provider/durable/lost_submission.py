@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, NotFound, RunUnwatched, SubmissionUnknown, SubmissionUnsettled
 from aml_provider.client.flows.cancel_run import CANCEL_TAG
-from aml_provider.client.help import text_of
+from aml_provider.client.help import sentence, text_of
 from aml_provider.durable.job_submission import find_job, id_of
 from aml_provider.durable.lookup import KEY, WAYS, arrival_timeout, search
 
@@ -235,8 +235,8 @@ class RunFinder:
             if not error.permanent:
                 raise
             raise RunUnwatched(
-                f"Run {run_id}, which an earlier try submitted, could not be read: {error.text} The run continues; a "
-                "retry takes it over.",
+                f"Run {run_id}, which an earlier try submitted, could not be read: {sentence(error.text)} The run "
+                "continues; a retry takes it over.",
                 run_id=run_id,
             ) from None
         return found

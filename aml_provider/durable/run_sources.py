@@ -20,6 +20,7 @@ from aml_provider.client.errors import AzureMLError, BadRequest, NotFound, Permi
 from aml_provider.client.flows.finding import EXPERIMENT, PIPELINE, SCHEDULE, advice, advised, no_such_name
 from aml_provider.client.flows.job_schedules import read_job_schedule
 from aml_provider.client.flows.scheduled_jobs import ScheduledJobs
+from aml_provider.client.help import sentence
 from aml_provider.client.http.messages import flow_of
 from aml_provider.client.polling.queries import filter_of
 from aml_provider.durable.ended_runs import created_at
@@ -209,7 +210,8 @@ class _NamedRuns(_ListedRuns):
     def _found(self, kind: Kind, argument: str, name: str, listed: Sequence[Any]) -> None:
         self._ids = [item.id for item in listed if item.name == name]
         if not self._ids:
-            self.problems.append(f"{no_such_name(kind, name, listed, argument)} This watcher waits for it.")
+            problem = no_such_name(kind, name, listed, argument).text
+            self.problems.append(f"{sentence(problem)} This watcher waits for it.")
 
 
 class PipelineRuns(_NamedRuns):
@@ -251,7 +253,7 @@ class JobScheduleRuns(_ListedRuns):
             try:
                 self._jobs.check((yield from read_job_schedule(self._name, "job_schedule_name")))
             except ScheduleError as error:
-                self.problems.append(f"{error.text} This watcher waits for its jobs.")
+                self.problems.append(f"{sentence(error.text)} This watcher waits for its jobs.")
         return jobs
 
 

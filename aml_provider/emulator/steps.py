@@ -44,9 +44,12 @@ class ResolvedPath:
         return replace(self, path=f"{folder_prefix(self.path)}{name}")
 
     def read_bytes(self) -> bytes:
-        """The content of the blob at this path."""
-        with self.blobs.container(self.store) as container:
-            return container.download_blob(self.path).readall()
+        """The content of the blob at this path.
+
+        Raises:
+            FileNotFoundError: There is no such blob.
+        """
+        return self.blobs.read(self.store, self.path)
 
     def list_names(self) -> list[str]:
         """The names of the blobs directly in this folder, without sub-folders."""

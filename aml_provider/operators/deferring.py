@@ -6,8 +6,8 @@ from abc import abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.client.errors import AzureMLError
 from aml_provider.compat import BaseOperator
+from aml_provider.operators.one_exception import as_one_exception
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,29 +23,20 @@ if TYPE_CHECKING:
 class DeferringOperator(BaseOperator):
     """An operator whose work is done by a try of :mod:`aml_provider.worker`, which a deferral may interrupt."""
 
+    @as_one_exception
     def execute(self, context: Context) -> str:
         """Obtain the run or schedule, and wait for it; Airflow calls this on a worker."""
-        try:
-            self._read_files(context)
-            return self._end_or_defer(self._begin(context).start())
-        except AzureMLError as error:
-            if error.permanent:
-                # A person has to act, and the message says how: our own frames would only be in the way.
-                raise error.with_traceback(None) from None
-            raise
+        self._read_files(context)
+        return self._end_or_defer(self._begin(context).start())
 
+    @as_one_exception
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> str:
         """Resume after the trigger fired; the run or schedule is read again, never taken from the event.
 
         Raises:
             ValueError: The event does not come from the operator's trigger.
         """
-        try:
-            return self._end_or_defer(self._begin(context).resume(event))
-        except AzureMLError as error:
-            if error.permanent:
-                raise error.with_traceback(None) from None
-            raise
+        return self._end_or_defer(self._begin(context).resume(event))
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """Render the arguments, and read those that are files, so that Airflow shows what is in the files."""

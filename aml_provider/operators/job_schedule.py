@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.compat import BaseOperator, conf
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.operators.deferring import DeferringOperator
+from aml_provider.operators.one_exception import as_one_exception
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -179,6 +180,7 @@ class _JobScheduleStatusOperator(_NamedJobScheduleOperator):
 
     _status: str
 
+    @as_one_exception
     def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
         """Set the status; Airflow calls this on a worker."""
         from aml_provider.worker.job_schedules import set_status
@@ -238,6 +240,7 @@ class AzureMLDeleteJobScheduleOperator(_NamedJobScheduleOperator):
             retry continues the wait.
     """
 
+    @as_one_exception
     def execute(self, context: Context) -> None:
         """Delete the schedule and wait until it is gone; Airflow calls this on a worker."""
         from aml_provider.worker.job_schedules import delete

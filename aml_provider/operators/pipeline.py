@@ -9,6 +9,7 @@ from aml_provider.compat import BaseOperator, conf
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.links import AzureMLPipelineRunLink
 from aml_provider.operators.deferring import DeferringOperator
+from aml_provider.operators.one_exception import as_one_exception
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -256,6 +257,7 @@ class AzureMLDisablePipelineOperator(BaseOperator):
 
         check_one_of(self, "pipeline_id", "pipeline_name")
 
+    @as_one_exception
     def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
         """Disable the pipeline; Airflow calls this on a worker."""
         from aml_provider.client.specs.target import PipelineReference
@@ -305,6 +307,7 @@ class AzureMLEnablePipelineOperator(BaseOperator):
 
         check_one_of(self, "pipeline_id", "pipeline_name")
 
+    @as_one_exception
     def execute(self, context: Context) -> str:  # noqa: ARG002 - Airflow's signature
         """Enable the pipeline; Airflow calls this on a worker."""
         from aml_provider.client.specs.target import PipelineReference

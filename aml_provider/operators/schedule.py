@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aml_provider.compat import BaseOperator, conf
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.operators.deferring import DeferringOperator
+from aml_provider.operators.one_exception import as_one_exception
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -167,6 +168,7 @@ class _ScheduleStatusOperator(BaseOperator):
 
         check_one_of(self, "schedule_id", "schedule_name", "pipeline_id")
 
+    @as_one_exception
     def execute(self, context: Context) -> list[str]:  # noqa: ARG002 - Airflow's signature
         """Set the status; Airflow calls this on a worker."""
         from aml_provider.worker.set_status import ScheduleReference, set_status_of_schedules

@@ -94,6 +94,22 @@ class Literals:
             missing = f"{others[0]} is not given" if len(others) == 1 else f"neither {' nor '.join(others)} is given"
             self._wrong(f": {name}: can be used only with {' or '.join(others)}, but {missing}")
 
+    def differs_with(self, name: str, others: tuple[str, ...], problem: str) -> None:
+        """Check that one of the other arguments has a template if the first one has one."""
+        # Its own delimiters are not known here.
+        if self._own_delimiters or not self._may_differ(getattr(self._task, name)):
+            return
+        if not any(self._may_differ(getattr(self._task, other)) for other in others):
+            self._wrong(f": {name}: {problem}")
+
+    def _may_differ(self, value: Any) -> bool:
+        """Whether a rendered value may differ between two DAG runs."""
+        if isinstance(value, str):
+            return self._is_template(value)
+        if isinstance(value, (list, tuple)):
+            return any(map(self._may_differ, value))
+        return not isinstance(value, _PLAIN)
+
     def _wrong(self, problem: str) -> None:
         if problem not in self._problems:
             self._problems.append(problem)

@@ -49,6 +49,13 @@ def check_blob_sensor(task: Any) -> None:
         literals.check("container_url", as_container, optional=True)
         literals.check("path", lambda _, value: normalise_path(value))
         literals.check("pattern", lambda _, value: Rules.of(pattern=value))
+        literals.differs_with(
+            "pattern",
+            ("cursor_key", "path"),
+            "is a template, and cursor_key is not: in a shared cursor, a blob that one pattern does not match counts "
+            "as seen, and is never reported for another one. Write the template into cursor_key too, such as "
+            f"cursor_key='{task.task_id}_{{{{ ... }}}}'",
+        )
         literals.check("settle", lambda name, value: Rules.of(settle=in_seconds(name, value)))
         literals.check("ignore_empty", as_flag)
         literals.check("on_first_poll", lambda _, value: Rules.of(on_first_poll=value))

@@ -84,14 +84,18 @@ class PollingSensor(BaseSensorOperator):
         with _errors_logged(self):
             # One for each wait.
             if self._wait is None or self._wait[0] is not context:
-                from aml_provider.worker.poke import deadline_of_sensor
+                from aml_provider.worker.poke import continues_wait, deadline_of_sensor, lines_store
 
                 deadline = deadline_of_sensor(self, context) if self._deadline is None else self._deadline
                 self._wait = (context, self._new_wait(context, deadline))
+                # A process that resumes a deferral, or a rescheduled one, continues a wait that has been logged.
+                continues = continues_wait(self, context)
+                self._is_wait_logged = continues or self._deadline is not None
+                if (store := lines_store(self, context)) is not None:
+                    self._wait[1].remember_lines(store, continues=continues)
             wait = self._wait[1]
             result = wait.poll()
-            # A process that resumes a deferral continues a wait that has been logged.
-            if result is None and not self._is_wait_logged and self._deadline is None:
+            if result is None and not self._is_wait_logged:
                 from aml_provider.deadlines import in_words
 
                 self._is_wait_logged = True

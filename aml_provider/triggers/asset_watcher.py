@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import TriggerEvent
 
+from aml_provider.client.errors import UnsupportedAirflow
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS, TRIGGERS_WRITE_VARIABLES, BaseEventTrigger
 from aml_provider.triggerer.loading import load
 from aml_provider.triggers.base import StoredTrigger
@@ -56,10 +57,10 @@ class AssetWatcherTrigger(StoredTrigger, BaseEventTrigger):
         """Check that this Airflow has asset watchers.
 
         Raises:
-            RuntimeError: It has none.
+            UnsupportedAirflow: It has none.
         """
         if not AIRFLOW_V_3_0_PLUS:
-            raise RuntimeError(
+            raise UnsupportedAirflow(
                 f"{type(self).__name__} belongs in an AssetWatcher, which Airflow has since 3.0; use {self._instead}."
             )
 
@@ -71,12 +72,12 @@ class AssetWatcherTrigger(StoredTrigger, BaseEventTrigger):
 
         Raises:
             InvalidArgument: A value cannot be used; the message names the argument.
-            RuntimeError: This Airflow cannot store what a watcher has seen.
+            UnsupportedAirflow: This Airflow cannot store what a watcher has seen.
         """
         from aml_provider.client.arguments import as_name
 
         if not TRIGGERS_WRITE_VARIABLES:
-            raise RuntimeError(
+            raise UnsupportedAirflow(
                 f"{type(self).__name__} stores in a Variable which {self._seen} it has seen, and triggerers write "
                 f"Variables since Airflow 3.0.5; upgrade Airflow, or use {self._instead}."
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.client.errors import InvalidArgument
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.triggers.asset_watcher import AssetWatcherTrigger
 
@@ -85,7 +86,7 @@ class AzureBlobChangeTrigger(AssetWatcherTrigger):
         self.check_airflow()
         if (datastore is None) == (container_url is None):
             both = "both" if datastore is not None else "neither"
-            raise ValueError(f"AzureBlobChangeTrigger needs either datastore or container_url; it was given {both}.")
+            raise InvalidArgument(type(self).__name__, f"needs either datastore or container_url; it was given {both}")
         super().__init__()  # type: ignore[no-untyped-call]
         self.datastore = datastore
         self.container_url = container_url

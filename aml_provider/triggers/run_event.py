@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from aml_provider.client.errors import InvalidArgument
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.triggers.asset_watcher import AssetWatcherTrigger
 
@@ -101,16 +102,15 @@ class AzureMLPipelineRunEventTrigger(AssetWatcherTrigger):
         self._check_combination()
 
     def _check_combination(self) -> None:
-        given = self._selectors()
+        given, name = self._selectors(), type(self).__name__
         if not given:
-            raise ValueError(f"{type(self).__name__} needs one of {', '.join(_SELECTORS)}; it was given none.")
-        others = [name for name in given if name != "experiment_name"]
+            raise InvalidArgument(name, f"needs one of {', '.join(_SELECTORS)}; it was given none")
+        others = [selector for selector in given if selector != "experiment_name"]
         if len(others) > 1:
-            raise ValueError(f"{type(self).__name__} takes only one of {', '.join(others)}.")
+            raise InvalidArgument(name, f"takes only one of {', '.join(others)}")
         if len(given) > 1 and others[0] in _OF_SCHEDULE:
-            raise ValueError(
-                f"{type(self).__name__} does not take experiment_name with {others[0]}: all runs of a schedule are "
-                "watched."
+            raise InvalidArgument(
+                name, f"does not take experiment_name with {others[0]}: all runs of a schedule are watched"
             )
 
     def _selectors(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from aml_provider.client.arguments import IF_EXISTS, as_choice
 from aml_provider.client.errors import AzureMLError, ProvisioningUnsettled
 from aml_provider.client.flows.schedules import check_provisioned, prepare, wait_for_provisioning
 from aml_provider.client.flows.targets import known_of
-from aml_provider.client.help import text_of
+from aml_provider.client.help import sentence, text_of
 from aml_provider.client.specs.run import RunRequest
 from aml_provider.client.specs.schedule import ScheduleRequest
 from aml_provider.client.specs.target import PipelineReference
@@ -211,8 +211,8 @@ class ScheduleTry:
 
 def _unread(schedule_id: str, why: object, retry_after: float | None) -> ProvisioningUnsettled:
     error = ProvisioningUnsettled(
-        f"Schedule {schedule_id} exists, but its provisioning status could not be read: {text_of(why)} A retry "
-        "continues the wait."
+        f"Schedule {schedule_id} exists, but its provisioning status could not be read: {sentence(text_of(why))} A "
+        "retry continues the wait."
     )
     error.retry_after = retry_after
     return error

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import time
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from aml_provider import metrics
 from aml_provider.client.errors import AzureMLError, InvalidArgument, RunError
-from aml_provider.client.poll_log import PollLog
+from aml_provider.client.poll_log import Lines, PollLog
 from aml_provider.client.trouble import pause_after
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 from aml_provider.connection import airflow_errors
 from aml_provider.durable.handover import CursorMoved, Replay, TakeOver, WaitFor
 from aml_provider.durations import in_seconds
+from aml_provider.state.slots import TaskStateSlot
 from aml_provider.stored import CursorUnreadable, damaged, reading
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow.triggers.base import BaseTrigger
 
     from aml_provider.compat import BaseSensorOperator, Context
     from aml_provider.durable.handover import Handover
+    from aml_provider.stored import Slot
 
 T = TypeVar("T")
+
+# The key in the task state store.
+_LINES = "azureml_poll_log"
 
 
 def deadline_of_sensor(sensor: BaseSensorOperator, context: Context) -> float:
@@ -39,18 +48,38 @@ def deadline_of_sensor(sensor: BaseSensorOperator, context: Context) -> float:
     return timeout + (time.time() if began is None else began.timestamp())
 
 
+def continues_wait(sensor: BaseSensorOperator, context: Context) -> bool:
+    """Whether an earlier process of this try has polled already, in reschedule mode."""
+    if not sensor.reschedule:
+        return False
+    if AIRFLOW_V_3_0_PLUS:
+        return bool(context.get("task_reschedule_count"))
+    ti: Any = context["ti"]
+    return _first_reschedule(ti, ti.try_number) is not None
+
+
+def lines_store(sensor: BaseSensorOperator, context: Context) -> Slot | None:
+    """Where a sensor in reschedule mode remembers what it has logged; None before Airflow 3.3, which has no such place.
+
+    A Variable would cost a request to the secrets backend for each poll, and would be left behind by a killed task.
+    """
+    store: Any = context.get("task_state_store")
+    return TaskStateSlot(store, _LINES) if sensor.reschedule and store is not None else None
+
+
 def _first_start(sensor: BaseSensorOperator, context: Context) -> Any:
     ti: Any = context["ti"]
     if AIRFLOW_V_3_0_PLUS:
         return ti.get_first_reschedule_date(context)
+    return _first_reschedule(ti, (ti.max_tries or 0) - (sensor.retries or 0) + 1)
+
+
+def _first_reschedule(ti: Any, try_number: int) -> Any:
+    """When the first process of this try, or of a later one, has started; None if there was none."""
     from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found, unused-ignore]
 
     return _orig_start_date(
-        dag_id=ti.dag_id,
-        task_id=ti.task_id,
-        run_id=ti.run_id,
-        map_index=ti.map_index,
-        try_number=(ti.max_tries or 0) - (sensor.retries or 0) + 1,
+        dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index, try_number=try_number
     )
 
 
@@ -72,6 +101,7 @@ class Poke(ABC, Generic[T]):
         self.deadline = deadline
         self._failure: AzureMLError | None = None
         self._lines = PollLog()
+        self._lines_store: Slot | None = None
 
     def poll(self) -> T | None:
         """Poll once.
@@ -100,10 +130,36 @@ class Poke(ABC, Generic[T]):
     def purpose(self) -> str:
         """The event that is waited for, in words, for the log."""
 
+    def remember_lines(self, store: Slot, *, continues: bool) -> None:
+        """Remember in a store what is logged, because the next poll is in another process.
+
+        Args:
+            store: The place.
+            continues: Whether an earlier process of this try has stored its lines there.
+        """
+        self._lines_store = store
+        if continues:
+            with self._unless_it_fails("read"):
+                stored = store.load()
+                self._lines = PollLog(None if stored is None else Lines(*json.loads(stored)))
+
     def _log_poll(self, text: str) -> None:
         """Log what a poll has found, unless the poll before has found the same."""
-        if (line := self._lines.line(text, time.monotonic())) is not None:
-            self._log.info("%s", line)
+        # The clock that does not jump begins again with each start of a machine.
+        now = time.monotonic() if self._lines_store is None else time.time()
+        if (line := self._lines.line(text, now)) is None:
+            return
+        self._log.info("%s", line)
+        if self._lines_store is not None:
+            with self._unless_it_fails("stored"):
+                self._lines_store.save(json.dumps(self._lines.lines))
+
+    @contextmanager
+    def _unless_it_fails(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - a wait must not end because of its log
+            self._log.debug("What this sensor has logged could not be %s: %r", done, error)
 
     def pause(self, interval: float) -> float:
         """Seconds until the next poll: the interval, or longer if the service asked for that, within the deadline."""
@@ -148,10 +204,9 @@ class HandoverPoke(Poke[T]):
                     self._metrics.delivered_again()
                     return result
                 if isinstance(decision, WaitFor):
-                    self._log.info(
-                        "The last batch was taken by %s, which is %s; waiting for that task instance to end.",
-                        decision.owner,
-                        decision.state,
+                    self._log_poll(
+                        f"The last batch was taken by {decision.owner}, which is {decision.state}; waiting for that "
+                        "task instance to end"
                     )
                     return None
                 if isinstance(decision, TakeOver):

@@ -17,6 +17,7 @@ from aml_provider.blobs.rules import Rules
 from aml_provider.blobs.wake_state import NOT_LISTED, WakeState, because
 from aml_provider.client.arguments import as_name
 from aml_provider.client.errors import InvalidArgument
+from aml_provider.client.help import PATTERN_CHANGED
 from aml_provider.compat import conf
 from aml_provider.connection import airflow_errors
 from aml_provider.durable.handover import Handover, Owner, default_cursor_key
@@ -26,7 +27,7 @@ from aml_provider.hooks.waking import Waking
 from aml_provider.state.cursor_stores import cursor_store, variable_key, wake_slot
 from aml_provider.state.other_tasks import owner_state, states_for
 from aml_provider.state.slots import short_hash
-from aml_provider.stored import parse
+from aml_provider.stored import damaged, parse, reading
 from aml_provider.triggers.blob import AzureBlobLookTrigger
 from aml_provider.worker.poke import HandoverPoke
 
@@ -148,7 +149,7 @@ class FolderPoke(HandoverPoke["list[Change]"]):
             if records is not None and records.is_same_folder(location):
                 raise _own_record(location.name, prefix)
         store = cursor_store(variable_key(arguments.azureml_conn_id, location.name, prefix, key), records)
-        handover = Handover(me, store, states_for(task, me, owner_state), undone)
+        handover = Handover(me, store, states_for(task, me, owner_state), undone, _wanted(rules))
         # Only there each poll is a process of its own.
         slot = wake_slot(store.key) if waking is not None and getattr(task, "reschedule", False) else None
         return cls(handover, location, rules, task.log, deadline, arguments.cursor_store, waking, slot)
@@ -164,7 +165,7 @@ class FolderPoke(HandoverPoke["list[Change]"]):
                     raise _own_record(location.folder.container_url, location.folder.prefix)
                 text = self._handover.cursor_text
                 cursor = None if text is None else Cursor.decode(text)
-                self._state = FolderState(location.folder, self._rules, cursor)
+                self._state = FolderState(location.folder, self._rules, cursor, before=self._patterns_before())
                 if self._waking is not None:
                     self._reader = self._waking.reader(self._rules.patterns, self._log.log, self._wake_state())
             # A datastore can be moved while a task waits.
@@ -194,6 +195,8 @@ class FolderPoke(HandoverPoke["list[Change]"]):
         """Commit what was found, in one write; only then may the changes be returned."""
         assert self._state is not None
         self._log_poll(f"{self._name}: {detection.counts}{because(reason)}")
+        if detection.counts.passed_over:
+            self._warn_of_pattern(detection.counts.passed_over)
         if detection.must_save or self._handover.is_ahead:
             self._handover.commit(detection.changes, detection.cursor.encode(), detection.undo.encode())
         self._state.accept(detection)
@@ -226,6 +229,30 @@ class FolderPoke(HandoverPoke["list[Change]"]):
     def _name(self) -> str:
         assert self._state is not None
         return f"{self._location.name}/{self._state.folder.prefix}"
+
+    def _patterns_before(self) -> list[str] | None:
+        """The patterns with which the cursor was written; None if they are the same, unknown, or matched everything."""
+        before = self._handover.wanted_before
+        if before is None or before == _wanted(self._rules):
+            return None
+        with reading(damaged):
+            patterns = parse(before)["pattern"]
+            return None if patterns is None else [str(pattern) for pattern in patterns]
+
+    def _warn_of_pattern(self, passed_over: int) -> None:
+        before = self._patterns_before() or []
+        blobs = (
+            "1 blob of the folder matches" if passed_over == 1 else f"Each of {passed_over} blobs of the folder matches"
+        )
+        self._log.warning(
+            "The pattern has changed from %s to %s, and the cursor is the same. %s the new pattern and not the old "
+            "one, so it may never have been reported, and it will not be: this cursor counts it as seen. To process "
+            "such blobs, give this pattern a cursor of its own: another cursor_key, on_first_poll='report'. Help: %s",
+            " or ".join(map(repr, before)),
+            " or ".join(map(repr, self._rules.patterns or ["*"])),
+            blobs,
+            PATTERN_CHANGED,
+        )
 
     @property
     def purpose(self) -> str:
@@ -265,6 +292,11 @@ class FolderPoke(HandoverPoke["list[Change]"]):
             # The pause that the service asked for is made once; the intervals after it are the author's.
             only_wait=self._handover.is_open or pause > poll_interval,
         )
+
+
+def _wanted(rules: Rules) -> str:
+    """What is stored with the cursor: a later poll with another pattern has to notice it."""
+    return json.dumps({"pattern": None if rules.patterns is None else list(rules.patterns)})
 
 
 def _longest_result(task: BaseOperator, map_index: int) -> int | None:

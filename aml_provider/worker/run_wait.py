@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aml_provider import metrics
 from aml_provider.client.errors import AzureMLError, RunUnwatched
 from aml_provider.client.flows.runs import outlast_throttling, read_run, wait_for_run
-from aml_provider.client.help import text_of
+from aml_provider.client.help import sentence, text_of
 from aml_provider.deadlines import deadline_of, deferral_timeout, has_passed, in_words, is_late
 from aml_provider.hooks.azure_ml import retry_policy
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
@@ -142,7 +142,8 @@ def unwatched(run_id: str, why: object, retry_after: float | None = None) -> Run
         retry_after: The seconds after which the service accepts the next request; None if it did not say.
     """
     error = RunUnwatched(
-        f"Run {run_id} could not be read: {text_of(why)} The run continues; a retry takes it over.", run_id=run_id
+        f"Run {run_id} could not be read: {sentence(text_of(why))} The run continues; a retry takes it over.",
+        run_id=run_id,
     )
     error.retry_after = retry_after
     return error

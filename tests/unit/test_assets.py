@@ -48,7 +48,7 @@ def test_it_is_normalised(given, becomes):
         # Airflow 3 would keep the author's text as the asset's name.
         with pytest.raises(ValueError, match="must be in its normal form") as refusal:
             sanitized(given)
-        assert str(refusal.value).endswith(f"write {becomes}")
+        assert refusal.value.text.endswith(f"write {becomes}")
     else:
         assert sanitized(given) == becomes
 
@@ -84,7 +84,8 @@ def test_a_wrong_one_is_refused_with_a_sentence(wrong, why):
     with pytest.raises(ValueError) as refusal:  # noqa: PT011 - the text is compared below
         sanitized(wrong)
     assert why in str(refusal.value)
-    assert str(refusal.value).startswith("URI format azureml://")
+    assert str(refusal.value).startswith("uri: must ")
+    assert "invalid-argument" in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_airflow_refuses_a_wrong_one_as_it_does_for_other_providers():
         with pytest.raises(ValueError, match="must contain datastores/STORE/paths/PATH"):
             Asset(uri=wrong)
         return
-    with pytest.warns(UserWarning, match="is not AIP-60 compliant: URI format azureml://"):
+    with pytest.warns(UserWarning, match="is not AIP-60 compliant: uri: must contain"):
         assert Asset(uri=wrong).uri == wrong
 
 

@@ -50,7 +50,7 @@ PUBLIC = {
         ForeignRun InvalidArgument InvalidParameters MalformedReply NotFound PermissionDenied PipelineDisabled
         PipelineError ProvisioningFailed ProvisioningUnsettled ReplyLost RunCanceled RunError RunFailed RunStillActive
         RunTimedOut RunUnwatched ScheduleError ScheduleExists ScheduleStartedRun ServerFault ServiceError
-        SubmissionUnknown SubmissionUnsettled Throttled Unreachable ends_a_wait is_gone
+        SubmissionUnknown SubmissionUnsettled Throttled Unreachable UnsupportedAirflow ends_a_wait is_gone
     """,
     # The calls that the hook's client takes, and their results.
     "client.calls": """
@@ -91,7 +91,14 @@ PUBLIC = {
 }
 
 # Modules in the folders of authors that authors do not import.
-PRIVATE = {"operators.deferring", "sensors.polling", "triggers.sensor", "triggers.base", "triggers.asset_watcher"}
+PRIVATE = {
+    "operators.deferring",
+    "operators.one_exception",
+    "sensors.polling",
+    "triggers.sensor",
+    "triggers.base",
+    "triggers.asset_watcher",
+}
 FOR_AUTHORS = ("operators", "decorators", "sensors", "triggers")
 
 # Class -> its own arguments in order. After ``|`` they are keyword-only; ``**`` stands for Airflow's own.

@@ -19,7 +19,7 @@ from aml_provider.client.arguments import DISABLED
 from aml_provider.client.errors import AzureMLError
 from aml_provider.client.flows.job_schedules import set_job_schedule_status
 from aml_provider.client.flows.schedules import is_replaced, set_status
-from aml_provider.client.help import text_of
+from aml_provider.client.help import sentence, text_of
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AirflowException
 from aml_provider.connection import DEFAULT_CONN_ID
 from aml_provider.durable import schedule_owner
@@ -240,7 +240,7 @@ def _hand_over(
     from aml_provider.cli.export.handover import NotHandedOver, hand_over  # noqa: PLC0415
 
     if (reason := why_not_readable()) is not None:
-        raise CommandError(f"{reason} No native schedule was disabled.")
+        raise CommandError(f"{sentence(reason)} No native schedule was disabled.")
     for item in exports:
         if item.is_done and not item.schedule.is_active:
             item.notes.append(f"The native schedule is disabled already.{_after(folder.find(item.key))}")

@@ -77,16 +77,24 @@ def _note_of(was_active: bool) -> list[str]:
 
 
 def _check_polls(file: DagFile, plan: DagPlan) -> None:
-    """Check that the sensor remembers the blobs that are there."""
-    if is_paused(file.dag_id):
-        raise NotHandedOver(
-            f"DAG {file.dag_id!r} is paused, so nothing would notice blobs. Write no blobs for a moment, unpause "
-            f"the DAG with `airflow dags unpause {file.dag_id}`, and run this command again."
-        )
+    """Check that the sensor remembers the blobs that are there, and has not begun with what it knew long ago."""
     cursor = default_cursor_key(Owner(file.dag_id, "", WAIT_TASK))
     # The sensor adds the slash; the plan has removed all others at both ends.
     folder = f"{plan.blobs['path']}/" if plan.blobs.get("path") else ""
     record = variable_key(plan.conn_id or DEFAULT_CONN_ID, plan.blobs["datastore"], folder, cursor)
+    if is_paused(file.dag_id):
+        if has_variable(record):
+            # Of an earlier try, or of an earlier DAG with this id.
+            raise NotHandedOver(
+                f"DAG {file.dag_id!r} is paused, and Variable {record!r} has what task {WAIT_TASK!r} knew when it "
+                "polled before. When the DAG is unpaused, it would start a run for each blob that has changed since "
+                "then, although the native schedule has started one. Delete the Variable with "
+                f"`airflow variables delete {record}`, and run this command again."
+            )
+        raise NotHandedOver(
+            f"DAG {file.dag_id!r} is paused, so nothing would notice blobs. Write no blobs for a moment, unpause "
+            f"the DAG with `airflow dags unpause {file.dag_id}`, and run this command again."
+        )
     if not (has_waited(file.dag_id, WAIT_TASK) and has_variable(record)):
         raise NotHandedOver(
             f"Task {WAIT_TASK!r} of DAG {file.dag_id!r} has not polled the folder yet in a run on its schedule, or "

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from aml_provider.client.errors import AzureMLError, CredentialError, Unreachable
+from aml_provider.client.help import sentence
 from aml_provider.client.http.environment import Proxies, way_to
 from aml_provider.client.text import LONGEST, masked, one_line
 
@@ -116,7 +117,7 @@ def _explain(settings: WorkspaceSettings, error: Exception, hint: str) -> AzureM
     # The chain reports a network outage and a missing identity with the same text.
     is_open = settings.auth_method == "default" and "AADSTS" not in said
     if is_open and re.search("connect", said, re.IGNORECASE):
-        advice = f"{advice} The request to Microsoft Entra went{way}." if way else advice
+        advice = f"{sentence(advice)} The request to Microsoft Entra went{way}." if way else advice
     refusal = CredentialError(f"{_identity(settings)}: no token: {advice}")
     refusal.permanent = not is_open
     return refusal

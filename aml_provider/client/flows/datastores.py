@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from aml_provider.client import calls
 from aml_provider.client.errors import AzureMLError, InvalidArgument, NotFound, ServiceError, is_gone
 from aml_provider.client.flows.finding import DATASTORE, advice, did_you_mean, missing, similar
-from aml_provider.client.help import text_of
+from aml_provider.client.help import sentence, text_of
 from aml_provider.client.http.messages import OwnSettings
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def find_datastore(name: str, argument: str = "datastore") -> Flow[Datastore]:
         problem = f"the workspace {settings.workspace_name!r} has no datastore {name!r}{f'; {hint}' if hint else '.'}"
         second = error.__cause__
         if second is not None and not isinstance(second, NotFound):
-            problem = f"{problem} Nor could it be read in Azure Resource Manager: {text_of(second)}"
+            problem = f"{sentence(problem)} Nor could it be read in Azure Resource Manager: {text_of(second)}"
         raise InvalidArgument(argument, problem) from None
     return (yield from _with_secrets(store))
 

@@ -12,6 +12,7 @@ from aml_provider.client.flows.components import find_component, find_deployment
 from aml_provider.client.flows.datastores import check_datastores
 from aml_provider.client.flows.endpoints import find_endpoint
 from aml_provider.client.flows.finding import ENDPOINT, PIPELINE, no_such_name, only_named, read_by_id
+from aml_provider.client.help import sentence
 from aml_provider.client.specs.component_inputs import check_inputs
 from aml_provider.client.specs.target import Target
 from aml_provider.client.text import some_of
@@ -263,7 +264,7 @@ def inspect_target(target: Target, known: Known) -> Flow[tuple[Target, Published
     subject = "pipeline_id" if target.kind == "pipeline" else f"{target} runs a pipeline that cannot be run"
     pipeline = yield from find_pipeline_of_id(pipeline_id, subject)
     if not pipeline.is_active:
-        raise PipelineDisabled(f"{subject}: {how_to_enable([pipeline])} Nothing was submitted.")
+        raise PipelineDisabled(f"{subject}: {sentence(how_to_enable([pipeline]))} Nothing was submitted.")
     if pipeline.graph_id not in known.interfaces:
         known.interfaces[pipeline.graph_id] = yield calls.get_interface(pipeline.graph_id)
     interface = known.interfaces[pipeline.graph_id].with_defaults(pipeline.defaults)

@@ -28,6 +28,7 @@ from aml_provider.client.errors import (
     ServiceError,
     Throttled,
 )
+from aml_provider.client.help import sentence
 from aml_provider.client.http.exchange import MIB, MOST_OF_A_PAGE, MOST_OF_A_RECORD, MOST_OF_A_TEXT
 from aml_provider.client.http.messages import Flow, Machine, OwnSettings, Request, T, Work
 from aml_provider.client.http.reply import error_facts
@@ -289,8 +290,8 @@ class Session:
             hint = "Redirects are not followed: set the connection's region or endpoint to the address that answers."
         if call.ml_token and self.settings.ml_token_scope is None and "token" in message.lower():
             hint = (
-                f"{hint} It was sent without a token for {self.settings.cloud.ml_resource}, because auth_method "
-                "'static_token' has a token for one audience; use another auth_method."
+                f"{sentence(hint)} It was sent without a token for {self.settings.cloud.ml_resource}, because "
+                "auth_method 'static_token' has a token for one audience; use another auth_method."
             ).strip()
         return kind(
             call.operation,

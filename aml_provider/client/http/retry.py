@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from aml_provider.client.errors import AzureMLError, ReplyLost, ServiceError, Unreachable
+from aml_provider.client.help import sentence, text_of
 from aml_provider.client.http.messages import Machine, Pause, Request
 from aml_provider.client.trouble import EVERY
 
@@ -112,7 +113,7 @@ def attempt(
         if not policy.is_brief:
             why = failure if reply is None else f"The service answered {reply.status}."
             if pause > EVERY:
-                why = f"{why} The next request is in {pause:.0f} s, as the service wants."
+                why = f"{sentence(text_of(why))} The next request is in {pause:.0f} s, as the service wants."
             left = (policy.throttled_budget if throttled else policy.budget) - spent.get(throttled, 0.0)
             if (text := troubles.failed(request.operation, why, left, policy.now())) is not None:
                 policy.log(logging.WARNING, f"{request.operation}: {text}")

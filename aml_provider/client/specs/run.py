@@ -241,7 +241,12 @@ def as_data_path(argument: str, value: Any) -> DataPath:
             raise InvalidArgument(argument, f"has the keys [{keys}]; it needs 'datastore' and 'path'")
         store, path = value["datastore"], value.get("path", "")
     elif isinstance(value, str):
-        store, _, path = value.partition("/")
+        store, slash, path = value.partition("/")
+        if store and not slash:
+            # It is more often a folder, whose datastore was forgotten, than a whole datastore.
+            raise InvalidArgument(
+                argument, f"is {shown(value)}; write 'store/path', and {shown(f'{value}/')} for a whole datastore"
+            )
     elif isinstance(value, (list, tuple)) and len(value) == 2:
         # Airflow's serialisation turns a named tuple into a plain one.
         store, path = value

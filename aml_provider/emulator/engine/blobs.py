@@ -73,6 +73,25 @@ class Blobs:
         ) as client:
             yield client
 
+    def read(self, store: Datastore, path: str) -> bytes:
+        """The content of a blob.
+
+        Raises:
+            FileNotFoundError: There is no such blob or container.
+            BlobsUnreachableError: It cannot be read.
+        """
+        from azure.core.exceptions import AzureError, ResourceNotFoundError  # noqa: PLC0415 (as above)
+
+        place = f"{self.container_url(store)}, the container of the datastore {store.name!r}"
+        try:
+            with self.container(store) as container:
+                return container.download_blob(path).readall()
+        except ResourceNotFoundError:
+            # The SDK's own text contains the service's XML.
+            raise FileNotFoundError(f"there is no blob {path!r} in {place} (BlobNotFound)") from None
+        except AzureError as error:
+            raise BlobsUnreachableError(f"{path!r} in {place}: {str(error).partition(chr(10))[0]}") from None
+
     def versions(self, store: Datastore, folder: str) -> dict[str, str]:
         """The blobs directly in a folder, not in its sub-folders: their full names with their ETags.
 

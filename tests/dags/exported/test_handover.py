@@ -381,6 +381,10 @@ class TestHandover:
         path.write_text(path.read_text().replace("ignore_empty=False,", 'ignore_empty=False, on_first_poll="report",'))
         dag_run = folder.parse()["azureml_polled"].test()
         assert str(dag_run.state) == "success"
+        # Its cursor is of a trial: blobs that change from now on would be reported when the DAG is unpaused.
+        note = disable()["notes"][-1]
+        assert re.search(r"Delete the Variable with `airflow variables delete azureml_cursor_azureml_polled\S*`", note)
+        assert is_active(schedule)
         folder.pause("azureml_polled", paused=False)
         # A run that a person started proves nothing.
         assert "in a run on its schedule" in disable()["notes"][-1]

@@ -105,6 +105,30 @@ def test_another_pattern_does_not_bring_back_refused_blobs(watch, container):
     assert look(watch()) == [("incoming/a.txt", "modified")]
 
 
+def test_another_pattern_says_how_many_blobs_it_passes_over(watch, container, said):
+    assert look(watch(pattern="*.csv")) == []
+    for name in ("a.txt", "b.txt", "c.csv", "d.json"):
+        container.write(f"incoming/{name}")
+    assert names(look(watch(pattern="*.csv"))) == ["incoming/c.csv"]
+    assert "The pattern has changed" not in str(said)
+    assert look(watch(pattern=["*.txt", "*.csv"])) == []
+    assert "The pattern has changed from '*.csv' to '*.txt' or '*.csv'" in str(said)
+    assert "Each of 2 blobs of the folder matches the new pattern and not the old one" in str(said)
+    # The warning is not repeated, and the new pattern counts.
+    warned = str(said).count("The pattern has changed")
+    container.write("incoming/e.txt")
+    assert names(look(watch(pattern=["*.txt", "*.csv"]))) == ["incoming/e.txt"]
+    assert str(said).count("The pattern has changed") == warned
+
+
+def test_a_pattern_that_passes_nothing_over_is_no_news(watch, container, said):
+    assert look(watch()) == []
+    container.write("incoming/a.txt")
+    assert names(look(watch())) == ["incoming/a.txt"]
+    assert look(watch(pattern="*.csv")) == []
+    assert "The pattern has changed" not in str(said)
+
+
 @pytest.mark.parametrize("settle", [60, 60.0, timedelta(minutes=1)])
 def test_settle_counts_by_the_services_clock(settle, watch, container, states):
     assert look(watch(settle=settle)) == []

@@ -172,7 +172,10 @@ def test_the_demo_fails_if_the_blob_does_not_exist(azurite):
         emulator.clock.advance(60)
         run = described(emulator, run_id)
         assert [step["status"] for step in run["steps"]] == ["Failed", "NotStarted"]
-        assert "BlobNotFound" in run["steps"][0]["error"]
+        error = run["steps"][0]["error"]
+        assert error.startswith("FileNotFoundError: there is no blob ")
+        assert error.endswith("(BlobNotFound)")
+        assert "<?xml" not in json.dumps(run)
 
 
 def test_a_reset_discards_pending_functions():

@@ -21,6 +21,13 @@ from aml_provider.client.errors import AzureMLError, InvalidArgument, RunFailed
 from aml_provider.client.help import ERRORS, SITE, Helped, address_of, anchor
 from aml_provider.compat import AirflowFailException, AirflowNotFoundException, AirflowSensorTimeout
 from aml_provider.hooks.azure_ml import AzureMLHook
+from aml_provider.operators.job_schedule import (
+    AzureMLDeleteJobScheduleOperator,
+    AzureMLDisableJobScheduleOperator,
+    AzureMLEnableJobScheduleOperator,
+)
+from aml_provider.operators.pipeline import AzureMLDisablePipelineOperator, AzureMLEnablePipelineOperator
+from aml_provider.operators.schedule import AzureMLDisableScheduleOperator, AzureMLEnableScheduleOperator
 from aml_provider.parsing.literals import InvalidTask
 from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
 from aml_provider.state import variables
@@ -250,7 +257,7 @@ CASES = {
     "StorageError": storage_error,
 }
 # These need something else than a call that fails.
-ELSEWHERE = {"AzureMLError", "ServiceError", "RunError", "CommandError", "UsageError"}
+ELSEWHERE = {"AzureMLError", "ServiceError", "RunError", "CommandError", "UsageError", "UnsupportedAirflow"}
 
 
 def examples(name):
@@ -282,11 +289,23 @@ def test_a_message_is_that_of_the_page_and_ends_with_its_address(world, name):
     assert error.__suppress_context__ or error.__context__ is None
 
 
+def delete_without_a_right(world):
+    world.workspace.faults.add("status", status=403, times=1000)
+    AzureMLDeleteJobScheduleOperator(task_id="t", name="x").execute(Task().context)
+
+
 TYPOS = {
     "a name": lambda world: world.run(pipeline_name="quik"),
     "a value": invalid_argument,
     "a parameter": lambda world: world.run(pipeline_id="quick", parameters={"cuont": 1}),
     "a run": lambda _: sensor(run_id="no-such-run").execute(context_of()),
+    "a schedule to disable": lambda _: AzureMLDisableScheduleOperator(task_id="t", schedule_name="x").execute({}),
+    "a schedule to enable": lambda _: AzureMLEnableScheduleOperator(task_id="t", schedule_name="x").execute({}),
+    "a pipeline to disable": lambda _: AzureMLDisablePipelineOperator(task_id="t", pipeline_name="x").execute({}),
+    "a pipeline to enable": lambda _: AzureMLEnablePipelineOperator(task_id="t", pipeline_name="x").execute({}),
+    "a job schedule to disable": lambda _: AzureMLDisableJobScheduleOperator(task_id="t", name="x").execute({}),
+    "a job schedule to enable": lambda _: AzureMLEnableJobScheduleOperator(task_id="t", name="x").execute({}),
+    "a job schedule to delete": delete_without_a_right,
 }
 
 

@@ -9,7 +9,7 @@ import json
 import pytest
 from support.airflow.task import Log, Task
 
-from aml_provider.client.errors import RunFailed
+from aml_provider.client.errors import InvalidArgument, RunFailed
 from aml_provider.compat import AirflowFailException, AirflowSkipException, TaskDeferred
 from aml_provider.decorators.pipeline import PipelineArguments, azureml_pipeline_task
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
@@ -227,9 +227,9 @@ def test_multiple_outputs_and_async_functions_are_refused():
     async def function():
         return None
 
-    with pytest.raises(TypeError, match="multiple_outputs cannot be used"):
+    with pytest.raises(InvalidArgument, match="multiple_outputs: cannot be used"):
         azureml_pipeline_task(pipeline_id="quick", experiment_name="exp", multiple_outputs=True)
-    with pytest.raises(TypeError, match="function is async"):
+    with pytest.raises(InvalidArgument, match="function is async"):
         decorated(function)
 
 

@@ -7,14 +7,18 @@ import logging
 import re
 
 import pytest
+from support.airflow.task import TaskStateStore
 from support.drivers.ending import MODES
 from support.drivers.watching import context_of, variables_in_memory
 
-from aml_provider.compat import TaskDeferred
+from aml_provider.client.errors import AzureMLError
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS, TaskDeferred
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
 from aml_provider.sensors.schedule import AzureMLScheduleRunSensor
+
+_MODES = {**MODES, "reschedule": {"mode": "reschedule"}}
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +41,7 @@ def sensor(kind, mode="poke", **arguments):
     # Airflow 3 logs past the standard library.
     logged = type(kind.__name__, (kind,), {"log": logging.getLogger("tests.sensor")})
     defaults = {"task_id": "watch", "poke_interval": 0.1, "timeout": 60}
-    return logged(**{**defaults, **MODES.get(mode, {}), **arguments})
+    return logged(**{**defaults, **_MODES.get(mode, {}), **arguments})
 
 
 def first_line(lines):
@@ -75,6 +79,65 @@ def test_a_deferred_wait_is_logged_before_and_not_after(run_id, lines):
         sensor(AzureMLPipelineRunSensor, "deferrable", run_id=run_id).execute_complete(context, {}, 9e9)
     assert again.value.method_name == "execute_complete"
     assert first_line(lines)
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_0_PLUS, reason="Airflow 2 counts reschedules in its database")
+class TestReschedule:
+    """Each poll is a process of its own, with a new sensor."""
+
+    @pytest.fixture
+    def poke(self, run_id):
+        def poke(polls_before, store=None):
+            context = {**context_of(), "task_reschedule_count": polls_before}
+            context["ti"].get_first_reschedule_date = lambda _: None
+            if store is not None:
+                context["task_state_store"] = store
+            return sensor(AzureMLPipelineRunSensor, "reschedule", run_id=run_id).poke(context)
+
+        return poke
+
+    def test_the_wait_is_logged_by_the_first_process_of_a_try(self, poke, lines):
+        for polls_before in range(3):
+            assert not poke(polls_before)
+        assert first_line(lines)
+        poke(0)
+        assert len([line for line in lines() if line.startswith("Waiting for ")]) == 2
+
+    def test_only_news_are_logged_where_airflow_remembers_them(self, poke, lines, run_id, workspace):
+        store = TaskStateStore()
+        workspace.clock.hold()
+        for polls_before in range(4):
+            assert not poke(polls_before, store)
+        assert [line for line in lines() if line.startswith("Run ")] == [f"Run {run_id}: NotStarted"]
+        AzureMLHook().cancel_run(run_id)
+        workspace.clock.advance(3600)
+        with pytest.raises(AzureMLError, match="cancel"):
+            poke(4, store)
+        assert len([line for line in lines() if line.startswith("Run ")]) == 2
+
+    def test_a_later_try_begins_again(self, poke, lines, workspace):
+        store = TaskStateStore()
+        workspace.clock.hold()
+        for polls_before in (0, 1, 0, 1):
+            assert not poke(polls_before, store)
+        assert len([line for line in lines() if line.startswith("Run ")]) == 2
+
+    def test_each_poll_is_logged_where_airflow_does_not_remember(self, poke, lines):
+        for polls_before in range(3):
+            assert not poke(polls_before)
+        assert len([line for line in lines() if line.startswith("Run ")]) == 3
+
+    def test_a_wait_continues_if_its_lines_cannot_be_stored(self, poke, lines, run_id):
+        class Broken(TaskStateStore):
+            def get(self, key):
+                raise RuntimeError("the API server is unreachable")
+
+            def set(self, key, value):
+                raise RuntimeError("the API server is unreachable")
+
+        for polls_before in range(2):
+            assert not poke(polls_before, Broken())
+        assert len([line for line in lines() if line.startswith(f"Run {run_id}")]) == 2
 
 
 def test_a_wait_for_a_schedule_names_it_its_cursor_and_what_counts(lines):

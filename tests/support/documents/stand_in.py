@@ -47,8 +47,8 @@ def az(arguments: list[str]) -> None:
 
 def kubectl(arguments: list[str]) -> None:
     """Kubernetes: a verb, and files that are YAML. Python that it would run in a pod runs here."""
-    verbs = "annotate apply auth cp create delete describe edit exec explain get label logs port-forward rollout run"
-    _check_verb(arguments, f"{verbs} top wait")
+    verbs = "annotate apply auth config cp create delete describe edit exec explain get label logs port-forward rollout"
+    _check_verb(arguments, f"{verbs} run top wait")
     _check_options(arguments)
     if arguments[0] == "exec":
         program, *rest = arguments[arguments.index("--") + 1 :]

@@ -8,7 +8,16 @@ import pickle
 import pytest
 
 from aml_provider.client.errors import AzureMLError, InvalidArgument, NotFound, RunFailed, RunUnwatched, ServiceError
-from aml_provider.client.help import ERRORS, SITE, address_of, anchor, text_of, with_address, without_addresses
+from aml_provider.client.help import (
+    ERRORS,
+    SITE,
+    address_of,
+    anchor,
+    sentence,
+    text_of,
+    with_address,
+    without_addresses,
+)
 
 HERE = f"{ERRORS}#here"
 
@@ -48,6 +57,21 @@ def test_the_site_is_one_address():
 def test_an_address_follows_the_message(text, whole):
     assert with_address(text, HERE) == whole
     assert with_address(whole, HERE) == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "ended"),
+    [
+        ("failed [id=1]", "failed [id=1]."),
+        ("It failed.", "It failed."),
+        ("did you mean 'a'?", "did you mean 'a'?"),
+        ("See https://ml.azure.com/runs/r", "See https://ml.azure.com/runs/r"),
+        ("", ""),
+    ],
+)
+def test_a_sentence_has_one_end(text, ended):
+    assert sentence(text) == ended
+    assert sentence(ended) == ended
 
 
 def test_quoted_addresses_are_removed_and_nothing_else():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
-from aml_provider.client.poll_log import FIRST_SILENCE, LONGEST_SILENCE, PollLog
+from aml_provider.client.poll_log import FIRST_SILENCE, LONGEST_SILENCE, Lines, PollLog
 
 
 def lines_of(polls):
@@ -34,3 +35,15 @@ def test_news_restarts_the_silence_but_not_its_growth():
 
 def test_a_poll_that_is_late_reports_the_real_time():
     assert lines_of([(5, "a"), (5000, "a")]) == [(5, "a"), (5000, "a, unchanged for 83 min")]
+
+
+def test_a_log_continues_in_another_process():
+    polls = [(now, "Running") for now in range(0, 20_000, 60)]
+    lines, stored = [], None
+    for now, text in polls:
+        log = PollLog(stored)
+        if (line := log.line(text, now)) is not None:
+            lines.append((now, line))
+            stored = Lines(*json.loads(json.dumps(log.lines)))
+    assert lines == lines_of(polls)
+    assert len(lines) == 6

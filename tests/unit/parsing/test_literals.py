@@ -110,6 +110,17 @@ MISTAKES = [
     (AzureMLRunPipelineOperator, {"parameters": {"a": None, "{{ b }}": 1}}, r"parameters\['a'\]"),
     (AzureMLRunPipelineOperator, {"data_paths": {"in": "https://a/b"}}, r"data_paths\['in'\]"),
     (AzureMLRunPipelineOperator, {"data_paths": {"in": DataPath("", "x")}}, r"data_paths\['in'\]"),
+    (
+        AzureMLRunPipelineOperator,
+        {"data_paths": {"in": "folder"}},
+        r"data_paths\['in'\]: is 'folder'; write 'store/path'",
+    ),
+    (AzureBlobChangeSensor, {"pattern": "{{ ds }}*"}, "pattern: is a template, and cursor_key is not"),
+    (
+        AzureBlobChangeSensor,
+        {"pattern": ["a", "{{ ds }}*"], "cursor_key": "k"},
+        "pattern: is a template, and cursor_key",
+    ),
     (AzureMLRunPipelineOperator, {"datasets": {"in": 5}}, r"datasets\['in'\]"),
     (AzureMLRunPipelineOperator, {"tags": {"airflow.key": "x"}}, r"tags\['airflow.key'\]"),
     (AzureMLCreateScheduleOperator, {"recurrence": Recurrence("minutes", 15)}, "recurrence.frequency: is 'minutes'"),
@@ -248,6 +259,11 @@ def test_lists_that_a_job_schedule_wants_together_are_not_wanted_of_each_alone()
     of(AzureMLCreateJobScheduleOperator, cron=..., recurrence=recurrence)
 
 
+def _needed(field, template):
+    """What else has to be a template if this field is one."""
+    return {"cursor_key": template} if field == "pattern" else {}
+
+
 TEMPLATE = "{{ ds }}"
 TEMPLATED = [
     (kind, field)
@@ -260,7 +276,7 @@ TEMPLATED = [
 @pytest.mark.parametrize(("kind", "field"), TEMPLATED, ids=lambda part: getattr(part, "__name__", part))
 @pytest.mark.parametrize("template", ["{{ x y }}", "{% if 1 %} {% endif %}", "{# a #} ", "[1]"])
 def test_a_template_is_not_a_mistake(kind, field, template):
-    task = of(kind, **{field: template})
+    task = of(kind, **{field: template}, **_needed(field, template))
     assert getattr(task, field) == template
 
 
@@ -268,7 +284,7 @@ def test_a_template_is_not_a_mistake(kind, field, template):
 def test_an_output_is_not_a_mistake_and_makes_a_dependency(kind, field):
     with DAG("d", schedule=None, start_date=datetime(2026, 1, 1)):  # noqa: DTZ001 - Airflow reads it in its own zone
         before = AzureMLRunPipelineOperator(task_id="before", **RUN)
-        task = of(kind, **{field: before.output})
+        task = of(kind, **{field: before.output}, **_needed(field, "{{ ds }}"))
     assert task.upstream_task_ids == {"before"}
     assert getattr(task, field) is not None
 

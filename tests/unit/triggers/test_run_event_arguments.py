@@ -58,7 +58,7 @@ def test_a_bad_argument_is_an_import_error_that_names_it(arguments, message):
     ],
 )
 def test_arguments_that_exclude_each_other_are_refused_when_the_trigger_is_made(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InvalidArgument, match=message):
         AzureMLPipelineRunEventTrigger(**arguments)
 
 

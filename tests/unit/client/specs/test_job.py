@@ -72,7 +72,7 @@ class TestBody:
         }
 
     def test_the_type_of_the_input_says_whether_a_path_is_a_file(self):
-        inputs = job(data_paths={"folder": "store/a/b", "file": "store/a/b", "table": "store"})["inputs"]
+        inputs = job(data_paths={"folder": "store/a/b", "file": "store/a/b", "table": "store/"})["inputs"]
         assert inputs == {
             "folder": {"jobInputType": "uri_folder", "uri": "azureml://datastores/store/paths/a/b"},
             "file": {"jobInputType": "uri_file", "uri": "azureml://datastores/store/paths/a/b"},

@@ -127,7 +127,6 @@ def test_an_invalid_experiment_name_is_refused(name):
         (CHANGE, DataPath("store", "in/a.csv")),
         ("store/in/a.csv", DataPath("store", "in/a.csv")),
         ("store/", DataPath("store", "")),
-        ("store", DataPath("store", "")),
         ("store//in", DataPath("store", "in")),
         (["store", "in/a.csv"], DataPath("store", "in/a.csv")),
         (("store", "in/a.csv"), DataPath("store", "in/a.csv")),
@@ -141,7 +140,7 @@ def test_a_data_path_in_each_of_its_forms(value, path):
 
 
 def test_a_data_path_on_the_wire_has_no_path_where_it_is_empty():
-    assert wire(request(data_paths={"a": "store/x", "b": "store"}))["DataPathAssignments"] == {
+    assert wire(request(data_paths={"a": "store/x", "b": "store/"}))["DataPathAssignments"] == {
         "a": {"DataStoreName": "store", "RelativePath": "x"},
         "b": {"DataStoreName": "store"},
     }
@@ -170,6 +169,11 @@ def test_what_is_no_data_path_is_refused_by_name(value):
 @pytest.mark.parametrize("value", [DataPath("store", None), DataPath("store", 5), {"datastore": "store", "path": None}])
 def test_a_path_is_text(value):
     assert "path" in refused(data_paths={"input": value}).problem
+
+
+def test_a_folder_whose_datastore_was_forgotten_is_refused():
+    error = refused(data_paths={"input": "incoming"})
+    assert error.text == "data_paths['input']: is 'incoming'; write 'store/path', and 'incoming/' for a whole datastore"
 
 
 def test_a_backslash_is_refused():
