@@ -1,4 +1,4 @@
-"""Hundreds of deferred runs that start together, as after a restart of the triggerer: they take turns, and none is lost."""
+"""Many deferred runs that start together, as after a restart of the triggerer: they take turns, and none is lost."""
 
 from __future__ import annotations
 
