@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
+from typing import TYPE_CHECKING
 
-from aml_provider.triggerer.per_loop import PerLoop
-from aml_provider.triggerer.turns import take_turn
+if TYPE_CHECKING:
+    from aml_provider.triggerer.per_loop import PerLoop
 
 _loaded: set[str] = set()
-_LOADING: PerLoop[dict[str, asyncio.Task[None]]] = PerLoop(dict)
 
 
 async def load(module: str) -> None:
@@ -18,8 +19,11 @@ async def load(module: str) -> None:
     Each trigger that starts calls this first. The callers that wait for one import continue one after the other
     (:mod:`aml_provider.triggerer.turns`).
     """
+    # DAG files import this module with the triggers, so it imports little.
+    from aml_provider.triggerer.turns import take_turn
+
     if module not in _loaded:
-        loading = _LOADING.here
+        loading = _loading().here
         task = loading.get(module)
         if task is None:
             task = loading[module] = asyncio.create_task(_import(module))
@@ -32,3 +36,11 @@ async def load(module: str) -> None:
 async def _import(module: str) -> None:
     await asyncio.to_thread(importlib.import_module, module)
     _loaded.add(module)
+
+
+@functools.cache
+def _loading() -> PerLoop[dict[str, asyncio.Task[None]]]:
+    """The imports that are under way."""
+    from aml_provider.triggerer.per_loop import PerLoop
+
+    return PerLoop(dict)
