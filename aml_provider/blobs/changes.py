@@ -18,13 +18,14 @@ import fnmatch
 import re
 from array import array
 from itertools import compress, repeat
+from operator import lt, not_
 from typing import TYPE_CHECKING
 
 from aml_provider.blobs.change import Detection
 from aml_provider.blobs.cursor import Cursor, Difference
-from aml_provider.blobs.page_parser import malformed
+from aml_provider.blobs.page_parser import columns_of, malformed
 from aml_provider.blobs.pages import Draft, KnownPage, pieces
-from aml_provider.blobs.rules import Counts, iso_dates, iso_hours, settled_until
+from aml_provider.blobs.rules import Counts, iso_dates, nth_hour, settled_until, until_hour
 from aml_provider.client.http.messages import Pause
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from aml_provider.blobs.change import Change
     from aml_provider.blobs.cursor import Chunk
     from aml_provider.blobs.folder import Folder
-    from aml_provider.blobs.page_parser import Page, Row
+    from aml_provider.blobs.page_parser import Columns, Page, Row
     from aml_provider.blobs.rules import Rules
 
 # Where an event loop can run other tasks.
@@ -57,6 +58,11 @@ def _matcher(patterns: Sequence[str]) -> Callable[[str], re.Match[str] | None]:
 
 def _name(candidate: _Candidate) -> bytes:
     return candidate[1][0]
+
+
+def _picked(column: Sequence[bytes], positions: Sequence[int]) -> Sequence[bytes]:
+    """Some items of a column; often these are all."""
+    return column if len(positions) == len(column) else [column[i] for i in positions]
 
 
 class Scan:
@@ -114,28 +120,29 @@ class Scan:
         Yields:
             Pauses, in which an event loop can run other tasks.
         """
-        rows, rules, counts = self._checked(page.rows), self._rules, self._counts
+        columns, rules, counts = self._checked(page.columns), self._rules, self._counts
+        names, _, etags, sizes = columns
         number = len(self._drafts)
-        draft = Draft(digest, rows, len(page.prefixes))
+        draft = Draft(digest, names, len(page.prefixes))
         self._drafts.append(draft)
         self._order.append(number)
-        if rows and draft.first <= self._farthest:
-            self._supersede({row[0] for row in rows})
+        if names and draft.first <= self._farthest:
+            self._supersede(set(names))
         self._farthest = max(self._farthest, draft.last)
         decided = yield from self._known_versions()
-        fresh: Sequence[int] = () if self._silent else range(len(rows))
+        fresh: Sequence[int] = () if self._silent else range(len(names))
         if decided:
-            draft.remember(rows)
+            draft.remember(names, etags)
             yield _BREATH
-            fresh = [i for i, version in enumerate(draft.versions) if version not in decided]
-        unchanged = len(rows) - len(fresh)
-        names = [row[0] for row in rows]
+            if not decided.isdisjoint(draft.versions):
+                fresh = [*compress(fresh, map(not_, map(decided.__contains__, draft.versions)))]
+        unchanged = len(names) - len(fresh)
         if self._before is not None:
             self._count_passed_over(names, fresh)
             yield _BREATH
-        aside = [i for i, row in enumerate(rows) if row[3] == b"0"]
-        if self._prefix in names:
-            aside = sorted({*aside, names.index(self._prefix)})
+        aside = [i for i, size in enumerate(sizes) if size == b"0"] if b"0" in sizes else []
+        if names and names[0] == self._prefix:
+            aside = sorted({0, *aside})
         if aside:
             unknown = set(fresh)
             for i in aside:
@@ -148,7 +155,7 @@ class Scan:
                     self._empty.add(name + b"/")
                     if not known:
                         unknown.remove(i)
-                        draft.open.add(i)
+                        draft.open[i] = 1
             fresh = sorted(unknown)
         # Only sub-folders next to an empty blob matter, and the empty blob is listed first.
         self._prefixes.update(self._empty.intersection(page.prefixes))
@@ -159,39 +166,40 @@ class Scan:
         if fresh and _RECORDS in b"".join(names):
             records = {i for i in fresh if _RECORD.fullmatch(names[i], len(self._prefix))}
             # Never decided either: to store a decision would write the cursor, which may be this very blob.
-            draft.open |= records
+            for i in records:
+                draft.open[i] = 1
             draft.records = len(records)
             counts.records += draft.records
             fresh = [i for i in fresh if i not in records]
         if fresh:
-            self._judge(number, fresh, rows, date)
+            self._judge(number, fresh, columns, date)
             if len(self._candidates) > 2 * rules.max_changes:
                 self._trim()
         if not decided:
             # There is nothing to compare with, so the versions that wait need no hashes.
             yield _BREATH
-            draft.remember(rows)
+            draft.remember(names, etags)
 
-    def _checked(self, rows: list[Row]) -> list[Row]:
-        """The rows of a page, sorted by name; of two rows of one name the later one counts.
+    def _checked(self, columns: Columns) -> Columns:
+        """The blobs of a page, sorted by name; of two with one name the later one counts.
 
         Raises:
             MalformedReply: A blob is not directly in the folder.
         """
-        if not rows:
-            return rows
-        names = [row[0] for row in rows]
-        in_order = sorted(names)
-        if in_order != names or len(set(names)) < len(names):
-            latest = {row[0]: row for row in rows}
-            self._counts.listed += len(rows) - len(latest)
-            self._counts.twice += len(rows) - len(latest)
-            rows = sorted(latest.values())
+        names = columns[0]
+        if not names:
+            return columns
+        if not all(map(lt, names, names[1:])):
+            latest = {row[0]: row for row in zip(*columns, strict=True)}
+            self._counts.listed += len(names) - len(latest)
+            self._counts.twice += len(names) - len(latest)
+            columns = columns_of(sorted(latest.values()))
+            names = columns[0]
         # All names between the first and the last one have the prefix that these two have.
-        is_within = in_order[0].startswith(self._prefix) and in_order[-1].startswith(self._prefix)
+        is_within = names[0].startswith(self._prefix) and names[-1].startswith(self._prefix)
         if not is_within or b"".join(names).count(b"/") != len(names) * self._prefix.count(b"/"):
             raise malformed("The listing holds blobs that are not directly in the folder")
-        return rows
+        return columns
 
     def _supersede(self, names: set[bytes]) -> None:
         """Drop the candidates of earlier pages with these names: the later row counts.
@@ -209,34 +217,28 @@ class Scan:
                 left.append(candidate)
         self._candidates = left
 
-    def _judge(self, number: int, new: Sequence[int], rows: Sequence[Row], date: str | None) -> None:
-        """Apply the rules to the new versions of one page; ``new`` has their positions in ``rows``."""
+    def _judge(self, number: int, new: Sequence[int], columns: Columns, date: str | None) -> None:
+        """Apply the rules to the new versions of one page; ``new`` has their positions in the columns."""
         counts, rules, wanted, draft = self._counts, self._rules, self._wanted, self._drafts[number]
+        names, times, _, _ = columns
         left = new
         if rules.settle:
             latest = settled_until(date, rules.settle)
-            left = [
-                i for i, written in zip(new, iso_dates([rows[i][1] for i in new]), strict=True) if written <= latest
-            ]
+            left = [*compress(new, [written <= latest for written in iso_dates(_picked(times, new))])]
             counts.unsettled += len(new) - len(left)
-            draft.hold(set(new).difference(left))
+            draft.hold(new, but=left)
         if wanted is not None:
-            names = [rows[i][0].rpartition(b"/")[2].decode("utf-8", "replace") for i in left]
-            fits = [wanted(name) is not None for name in names]
+            bare = [name.rpartition(b"/")[2].decode("utf-8", "replace") for name in _picked(names, left)]
+            fits = [wanted(name) is not None for name in bare]
             counts.filtered += fits.count(False)
             left = [*compress(left, fits)]
-        if self._last is not None:
-            end, last = self._last[:2]
-            # For most, comparing the hour is enough, which takes a third of the time.
-            hours = zip(left, iso_hours([rows[i][1] for i in left]), strict=True)
-            soon = [i for i, hour in hours if hour <= end[: len(hour)]]
-            dates = zip(soon, iso_dates([rows[i][1] for i in soon]), strict=True)
-            soon = [i for i, written in dates if written < end or (written == end and rows[i] <= last)]
+        soon = self._soon(left, columns)
+        if len(soon) < len(left):
             counts.held += len(left) - len(soon)
-            draft.hold(set(left).difference(soon))
-            left = soon
-        found = [rows[i] for i in left]
-        self._candidates += zip(iso_dates([row[1] for row in found]), found, repeat(number), left)
+            draft.hold(left, but=soon)
+        left = soon
+        found: list[Row] = [*zip(*(_picked(column, left) for column in columns), strict=True)]
+        self._candidates += zip(iso_dates(_picked(times, left)), found, repeat(number), left)
         draft.found += left
 
     def _count_passed_over(self, names: Sequence[bytes], fresh: Sequence[int]) -> None:
@@ -248,14 +250,34 @@ class Scan:
             if i not in new and self._before(last) is None and (self._wanted is None or self._wanted(last) is not None):
                 self._counts.passed_over += 1
 
+    def _soon(self, new: Sequence[int], columns: Columns) -> Sequence[int]:
+        """Those of some versions of a page that can be among the first ``max_changes``, as far as is known by now."""
+        names, times, etags, sizes = columns
+        stamps, most = _picked(times, new), self._rules.max_changes
+        if self._last is None:
+            # Candidates cost most, so a first page of thousands must not make thousands of them.
+            return new if len(new) <= most else [*compress(new, until_hour(stamps, nth_hour(stamps, most)))]
+        end, last = self._last[:2]
+        # For most, comparing the hour is enough, which takes a third of the time.
+        soon = [*compress(new, until_hour(stamps, end))]
+        dates = zip(soon, iso_dates(_picked(times, soon)), strict=True)
+        return [
+            i
+            for i, written in dates
+            if written < end or (written == end and (names[i], times[i], etags[i], sizes[i]) <= last)
+        ]
+
     def _trim(self) -> None:
         """Keep only candidates that can be reported, so that a first listing of millions stays small."""
         most = self._rules.max_changes
         if len(self._candidates) > most:
             self._candidates.sort()
             self._counts.held += len(self._candidates) - most
+            late: dict[int, list[int]] = {}
             for _, _, number, position in self._candidates[most:]:
-                self._drafts[number].hold((position,))
+                late.setdefault(number, []).append(position)
+            for number, positions in late.items():
+                self._drafts[number].hold(positions)
             del self._candidates[most:]
             self._last = self._candidates[-1]
 
@@ -322,7 +344,7 @@ class Scan:
         else:
             for draft in self._drafts:
                 left.difference_update(draft.versions)
-                left.difference_update([older[draft.names[i]] for i in draft.open if draft.names[i] in older])
+                left.difference_update([older[name] for name in draft.open_names() if name in older])
                 yield _BREATH
             if not left:
                 return None
@@ -379,7 +401,8 @@ class Scan:
         if not pages:
             return {}
         names = {name for _, chunk in reported for name in chunk}
-        names.update(draft.names[i] for draft in self._drafts for i in draft.open)
+        for draft in self._drafts:
+            names.update(draft.open_names())
         if not names:
             return {}
         found: dict[int, int] = {}

@@ -46,7 +46,7 @@ def nothing_there(folder: Folder, access: ContainerAccess, detection: Detection)
         except AzureMLError:
             # The poll itself has succeeded; it must not fail for a hint.
             return ""
-        if page.rows or page.prefixes or not is_all:
+        if page.columns[0] or page.prefixes or not is_all:
             return (yield from _hint(folder, above.prefix, missing, page))
     return f"There is nothing in the folder {folder.prefix!r}, nor anywhere else in the container"
 
@@ -64,7 +64,7 @@ def _hint(folder: Folder, above: str, missing: str, page: Page) -> Flow[str]:
     nothing = f"There is nothing in the folder {folder.prefix!r} (yet); waiting anyway. "
     where = f"the folder {above!r}" if above else "the container"
     names = [name.decode("utf-8", "replace")[len(above) :].removesuffix("/") for name in page.prefixes]
-    if f"{above}{missing}".encode() in {row[0] for row in page.rows}:
+    if f"{above}{missing}".encode() in page.columns[0]:
         return f"{nothing}In {where} there is a blob {missing!r}: path is a folder, pattern is for names"
     if not _GLOB.isdisjoint(missing):
         return f"{nothing}In {where} there is no folder {missing!r}: path is a folder, pattern is for names"

@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 from aml_provider.client.errors import MalformedReply
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from xml.etree.ElementTree import Element
 
 #: The operation in messages.
@@ -22,25 +23,31 @@ LIST_BLOBS = "list blobs"
 Row = tuple[bytes, bytes, bytes, bytes]
 """One blob: full name (UTF-8, no XML or URL escapes), Last-Modified as sent, ETag without quotes, size in digits."""
 
+_Column = list[bytes]
+Columns = tuple[_Column, _Column, _Column, _Column]
+"""The same of several blobs, field by field: what is done with a whole column takes a third of the time."""
+
 # The order is Azurite's and that of https://learn.microsoft.com/rest/api/storageservices/list-blobs; Owner to
 # Placeholder, for accounts with a hierarchical namespace, were never seen in a real reply. A wrong guess only costs
 # time: the XML parser then reads the page. Each element must follow the previous one directly, so that no match spans
-# two blobs. (?:|x) is faster than x?, and the likelier alternative comes first.
+# two blobs. (?:|x) is faster than x?, and the likelier alternative comes first. A class of characters takes twice the
+# time of [^<], which _check_text() can replace if there are no entities.
 _FIELDS = (
     rb"([^<]+)</Name>"
     rb"(?:|<VersionId>[^<]*</VersionId><IsCurrentVersion>[^<]*</IsCurrentVersion>)"
     rb"<Properties>(?:<Creation-Time>[^<]*</Creation-Time>|)"
-    rb"<Last-Modified>([\w ,:]+)</Last-Modified><Etag>([\w\x22&;#.-]+)</Etag>"
+    rb"<Last-Modified>(%b)</Last-Modified><Etag>(%b)</Etag>"
     rb"(?:|(?:<(?:Owner|Group|Permissions|Acl|ResourceType|Placeholder)>[^<]*</[^>]*>)+)"
     rb"<Content-Length>(0|[1-9][0-9]{0,18})</Content-Length>"
 )
 
 # Matches every <Blob> and <BlobPrefix>, also if the fields do not fit, but neither <Blobs> nor <BlobType>.
-_PLAIN_ROW = re.compile(rb"<Blob[^sT](?:<Name>" + _FIELDS + rb"|)")
-_ROW = re.compile(rb'<Blob[^sT](?:<Name( Encoded="true")?>' + _FIELDS + rb"|)")
+_PLAIN_ROW = re.compile(rb"<Blob[^sT](?:<Name>" + _FIELDS % (rb"[^<]+", rb"[^<]+") + rb"|)")
+_ROW = re.compile(rb'<Blob[^sT](?:<Name( Encoded="true")?>' + _FIELDS % (rb"[\w ,:]+", rb"[\w\x22&;#.-]+") + rb"|)")
 _PREFIX = re.compile(rb'<BlobPrefix><Name( Encoded="true")?>([^<]+)</Name>')
 # Directory markers. In lower case, because metadata keeps the case in which it was written.
 _MARKERS = (b"hdi_isfolder", b"<resourcetype>directory<")
+_PIECE = 400_000  # bytes: some 600 blobs
 _NEXT_MARKER = re.compile(rb"<NextMarker(?: ?/>|>([^<]*)</NextMarker>)\s*</EnumerationResults>\s*\Z")
 
 _ENTITY = re.compile(rb"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6})|);?")
@@ -57,14 +64,25 @@ class Page(NamedTuple):
     """The content of one page of a listing.
 
     Attributes:
-        rows: The blobs in listing order.
+        columns: The blobs in listing order.
         directories: Names of the empty blobs that their resource type or metadata identifies as directory markers.
         prefixes: The sub-folders, each name ending in ``/``.
     """
 
-    rows: list[Row]
+    columns: Columns
     directories: frozenset[bytes]
     prefixes: list[bytes]
+
+    @property
+    def rows(self) -> list[Row]:
+        """The blobs in listing order, one by one."""
+        return list(zip(*self.columns, strict=True))
+
+
+def columns_of(rows: Sequence[Row]) -> Columns:
+    """Turn blobs into columns."""
+    names, times, etags, sizes = map(list, zip(*rows, strict=True)) if rows else ([], [], [], [])
+    return names, times, etags, sizes
 
 
 def malformed(problem: str) -> MalformedReply:
@@ -108,40 +126,63 @@ def _parse_fast(body: bytes) -> Page | None:
     start = body.find(b"<Blobs>")
     if b"<EnumerationResults" not in body[:512]:
         return None
-    rows: list[Row]
     # After the head of the page, a quote belongs to an encoded name or a quoted ETag (or to metadata: harmless).
     if body.find(b"&", start) < 0 and body.find(b'"', start) < 0:
-        rows = _PLAIN_ROW.findall(body)
-        _check_text(b"".join([row[0] for row in rows]))
+        names, times, etags, sizes = _found(_PLAIN_ROW, body)
+        _check_text(b"".join(names))
+        _check_text(b"".join(times))
+        _check_text(b"".join(etags))
     else:
-        found = _ROW.findall(body)
-        _check_text(b"".join([name for _, name, *_ in found]))
-        rows = [
-            (_name(name, encoded), modified, _unescape(etag).strip(b'"'), size)
-            for encoded, name, modified, etag, size in found
-        ]
+        encoded, escaped, times, etags, sizes = _found(_ROW, body)
+        _check_text(b"".join(escaped))
+        names = list(map(_name, escaped, encoded))
+        etags = [_unescape(etag).strip(b'"') for etag in etags]
+    columns: Columns = names, times, etags, sizes
     # An entry without an ETag must be a sub-folder; otherwise the XML parser reads the page.
     prefixes: list[bytes] = []
-    if b"" in [row[2] for row in rows]:
-        entries, rows = len(rows), [row for row in rows if row[2]]
+    if b"" in etags:
+        entries, columns = len(names), columns_of([row for row in zip(*columns, strict=True) if row[2]])
         named = _PREFIX.findall(body)
-        if len(rows) + len(named) != entries:
+        if len(columns[0]) + len(named) != entries:
             return None
         _check_text(b"".join([name for _, name in named]))
         prefixes = [_name(name, encoded) for encoded, name in named]
     directories: frozenset[bytes] = frozenset()
-    if b"0" in [row[3] for row in rows]:
+    names, _, _, sizes = columns
+    if b"0" in sizes:
         small = body.lower()
         if any(marker in small for marker in _MARKERS):
             pieces = body.split(b"<Blob>")[1:]
             directories = frozenset(
-                row[0] for row, piece in zip(rows, pieces, strict=True) if row[3] == b"0" and _is_directory(piece)
+                name
+                for name, size, piece in zip(names, sizes, pieces, strict=True)
+                if size == b"0" and _is_directory(piece)
             )
-    return Page(rows, directories, prefixes)
+    return Page(columns, directories, prefixes)
+
+
+def _found(pattern: re.Pattern[bytes], body: bytes) -> list[list[bytes]]:
+    """All matches of a pattern that matches from ``<Blob`` on, as a column for each of its groups.
+
+    The page is searched in pieces. So the tuples of one piece take the memory of those of the previous piece, and there
+    are never as many of them as make Python collect garbage, in which it would go through all of them again and again.
+    """
+    columns: list[list[bytes]] = [[] for _ in range(pattern.groups)]
+    at = 0
+    while at >= 0:
+        # No match extends beyond the next <Blob.
+        end = body.find(b"<Blob", at + _PIECE)
+        found = pattern.findall(body, at, len(body) if end < 0 else end)
+        for column, values in zip(columns, zip(*found, strict=True), strict=False):  # nothing may have been found
+            column.extend(values)
+        at = end
+    return columns
 
 
 def _check_text(text: bytes) -> None:
     """Raise ValueError if an XML parser would read another text, or refuse it."""
+    if text.isalnum():
+        return
     if b"]]>" in text or text.translate(None, _NO_TEXT) != text:
         raise ValueError("not text in XML")
     if not text.isascii() and _NO_CHARACTERS.search(text.decode()):
@@ -219,7 +260,7 @@ def _parse_xml(body: bytes) -> Page:
         raise malformed(f"The reply to List Blobs is not XML: {error}") from None
     if root != "EnumerationResults":
         raise malformed("The reply to List Blobs is not a listing")
-    return Page(rows, frozenset(directories), prefixes)
+    return Page(columns_of(rows), frozenset(directories), prefixes)
 
 
 def _xml_row(blob: Element) -> Row:

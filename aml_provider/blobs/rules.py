@@ -145,14 +145,26 @@ def iso_dates(stamps: Sequence[bytes]) -> list[str]:
         return [_HOURS[stamp[:19]] + _SECONDS[stamp[19:]] for stamp in stamps]
 
 
-def iso_hours(stamps: Sequence[bytes]) -> list[str]:
-    """Convert HTTP dates to ISO 8601, up to the hour: ``2026-11-22T15``.
+def nth_hour(stamps: Sequence[bytes], number: int) -> str:
+    """The hour of the N-th earliest of some HTTP dates, as ISO 8601: ``2026-11-22T15``.
 
     Raises:
         MalformedReply: One of them is not an HTTP date.
     """
     with _checked(stamps):
-        return [_HOURS[stamp[:19]] for stamp in stamps]
+        return sorted([_HOURS[stamp[:19]] for stamp in stamps])[number - 1]
+
+
+def until_hour(stamps: Sequence[bytes], latest: str) -> list[bool]:
+    """For each HTTP date, whether its hour is not later than that of ``latest``, an ISO 8601 date or hour.
+
+    Raises:
+        MalformedReply: One of them is not an HTTP date.
+    """
+    hours = [stamp[:19] for stamp in stamps]
+    with _checked(stamps):
+        early = {hour for hour in set(hours) if _HOURS[hour] <= latest[:13]}
+    return [hour in early for hour in hours] if early else [False] * len(hours)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from aml_provider.client.polling.waits import Wait, WaitQueue
 from aml_provider.hooks.workspace import WorkspaceHook, retry_policy
 from aml_provider.triggerer.per_loop import PerLoop
 from aml_provider.triggerer.shared_clients import shared_client
+from aml_provider.triggerer.turns import take_turn
 from aml_provider.triggerer.wait_gauges import WaitGauges
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ async def shared_poller(azureml_conn_id: str, experiment_name: str) -> RunPoller
         AirflowNotFoundException: There is no such connection.
         AirflowFailException: The connection does not describe a workspace.
     """
-    key = _Key(azureml_conn_id, await WorkspaceHook(azureml_conn_id).async_settings(), experiment_name)
+    settings = await WorkspaceHook(azureml_conn_id).async_settings()
+    # The replies to hundreds of look-ups may have arrived together.
+    await take_turn()
+    key = _Key(azureml_conn_id, settings, experiment_name)
     pollers = _POLLERS.here
     poller = pollers.get(key)
     if poller is None or poller.is_over:

@@ -45,11 +45,15 @@ class SensorTrigger(StoredTrigger, BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Poll until there is something to decide, or the deadline has passed; then fire once."""
+        from aml_provider.triggerer.turns import take_turn
+
         try:
             self.check_times()
             async with asyncio.timeout(None if self.deadline is None else self.deadline - time.time()):
                 # The worker has just polled.
                 await asyncio.sleep(self.poll_interval)
+                # So have the workers of hundreds of other sensors.
+                await take_turn()
                 session = None if self.only_wait else await self._session()
                 if session is not None:
                     await self._until_news(session)

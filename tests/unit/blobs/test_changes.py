@@ -12,7 +12,7 @@ from aml_provider.blobs.changes import Scan
 from aml_provider.blobs.cursor import Cursor
 from aml_provider.blobs.folder_state import FolderState
 from aml_provider.blobs.listing import poll_folder
-from aml_provider.blobs.page_parser import Page
+from aml_provider.blobs.page_parser import Page, columns_of
 from aml_provider.blobs.rules import Rules
 from aml_provider.client.errors import MalformedReply
 from aml_provider.client.http.messages import Pause
@@ -198,7 +198,7 @@ def test_a_blob_that_is_not_directly_in_the_folder_voids_the_poll(name):
 
 
 def test_only_the_number_of_sub_folders_is_kept():
-    page = Page([], frozenset(), [b"in/%d/" % number for number in range(1000)])
+    page = Page(columns_of([]), frozenset(), [b"in/%d/" % number for number in range(1000)])
     scan = Scan(FOLDER, Rules.of(), (), first=True)
     for _ in scan.add(b"digest", page, None):
         pass

@@ -37,10 +37,10 @@ REST = (
 )
 
 
-def blob(name, *, attribute="", etag="0x8DC1", size=7, extra="", metadata="<OrMetadata />"):
+def blob(name, *, attribute="", etag="0x8DC1", size=7, extra="", metadata="<OrMetadata />", written=DATE):
     return (
         f"<Blob><Name{attribute}>{name}</Name><Properties><Creation-Time>{DATE}</Creation-Time>"
-        f"<Last-Modified>{DATE}</Last-Modified><Etag>{etag}</Etag>{extra}<Content-Length>{size}</Content-Length>{REST}"
+        f"<Last-Modified>{written}</Last-Modified><Etag>{etag}</Etag>{extra}<Content-Length>{size}</Content-Length>{REST}"
         f"</Properties>{metadata}</Blob>"
     )
 
@@ -59,7 +59,7 @@ def test_a_row_is_name_time_etag_and_size():
 
 def test_an_empty_listing_is_an_empty_page():
     body = (HEAD.replace("<Blobs>", "<Blobs />") + TAIL.replace("</Blobs>", "")).encode()
-    assert parse_page(body) == ([], frozenset(), [])
+    assert parse_page(body) == (([], [], [], []), frozenset(), [])
 
 
 def test_names_are_unescaped():
@@ -242,7 +242,13 @@ def odd_row(draw):
     )
     if draw(st.booleans()):
         return blob(
-            draw(VALUE), attribute=attribute, etag=draw(ETAGS), size=draw(SIZES), metadata=metadata, extra=draw(TYPES)
+            draw(VALUE),
+            attribute=attribute,
+            etag=draw(ETAGS),
+            size=draw(SIZES),
+            metadata=metadata,
+            extra=draw(TYPES),
+            written=draw(st.one_of(st.just(DATE), VALUE)),
         )
     return blob("in/flag", size=draw(st.sampled_from(["0", "1"])), metadata=metadata, extra=draw(TYPES))
 
@@ -260,6 +266,31 @@ def test_both_parsers_read_each_row_the_same(row, in_company):
     body = page(row, *[blob("in/x"), "<BlobPrefix><Name>in/s/</Name></BlobPrefix>"] * in_company)
 
     assert read(parse_page, body) == read(_parse_xml, body)
+
+
+@pytest.mark.parametrize("etag", ["0x8DC1", '"0x8DC1"'])
+@pytest.mark.parametrize("sizes", [range(1, 40), range(300, 301), range(7, 900, 13)], ids=["short", "one", "varied"])
+def test_no_blob_of_a_large_page_is_lost_where_the_search_is_cut_into_pieces(etag, sizes):
+    lengths = [*sizes] * (3000 // len(sizes))
+    entries = [
+        f"<BlobPrefix><Name>in/{number}/</Name></BlobPrefix>"
+        if number % 7 == 0
+        else blob(f"in/{number:06d}{'x' * length}", etag=etag)
+        for number, length in enumerate(lengths)
+    ]
+    body = page(*entries)
+
+    fast = _parse_fast(body)
+    assert fast == _parse_xml(body)
+    assert len(fast.rows) + len(fast.prefixes) == len(lengths)
+
+
+def test_an_odd_entry_anywhere_in_a_large_page_leaves_the_page_to_the_xml_parser():
+    entries = [blob(f"in/{number:06d}") for number in range(3000)]
+    for odd in (0, 650, 1500, 2999):
+        body = page(*entries[:odd], blob("in/odd", size="007"), *entries[odd:])
+        assert _parse_fast(body) is None
+        assert len(parse_page(body).rows) == 3001
 
 
 @pytest.mark.parametrize("text", ["&#x110000;", "&#xD800;", "&#0;", "&nbsp;", "&", "\x01", "\ufffe"])
@@ -311,7 +342,9 @@ def test_a_reply_that_is_nested_endlessly_is_refused_immediately():
 @pytest.mark.parametrize("value", ["true", "True", "TRUE"])
 def test_the_metadata_of_a_directory_may_have_any_letter_case(key, value):
     body = page(blob("in/dir", size=0, metadata=f"<Metadata><a>1</a><{key}>{value}</{key}></Metadata>"))
-    assert _parse_fast(body) == _parse_xml(body) == ([(b"in/dir", DATE.encode(), b"0x8DC1", b"0")], {b"in/dir"}, [])
+    read = _parse_fast(body)
+    assert read == _parse_xml(body)
+    assert (read.rows, read.directories) == ([(b"in/dir", DATE.encode(), b"0x8DC1", b"0")], {b"in/dir"})
 
 
 def test_metadata_may_have_the_name_of_any_element():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aml_provider.blobs.rules import Rules, iso_dates, iso_hours, settled_until
+from aml_provider.blobs.rules import Rules, iso_dates, nth_hour, settled_until, until_hour
 from aml_provider.client.errors import InvalidArgument, MalformedReply
 
 NOW = "Sun, 22 Nov 2026 12:00:00 GMT"
@@ -33,18 +33,30 @@ def http(moment):
 @given(moments)
 def test_a_date_in_iso_8601(moment):
     assert iso(http(moment)) == moment.isoformat()
-    assert iso_hours([http(moment)]) == [moment.isoformat()[:13]]
+    assert nth_hour([http(moment)], 1) == moment.isoformat()[:13]
 
 
 def test_more_hours_than_are_remembered():
-    stamps = [http(datetime(1990, 1, 1, tzinfo=UTC) + timedelta(hours=hours)) for hours in range(20_000)]
-    assert iso_hours(stamps) == [date[:13] for date in iso_dates(stamps)]
-    assert len(set(iso_hours(stamps))) == 20_000
+    moments = [datetime(1990, 1, 1, tzinfo=UTC) + timedelta(hours=hours) for hours in range(20_000)]
+    stamps = [http(moment) for moment in reversed(moments)]
+    assert nth_hour(stamps, 15_000) == moments[14_999].isoformat()[:13]
+    assert until_hour(stamps, moments[499].isoformat()) == [False] * 19_500 + [True] * 500
+    assert until_hour(stamps, "1989") == [False] * 20_000
+
+
+@given(st.lists(moments, min_size=1), moments)
+def test_a_date_until_the_end_of_an_hour_is_in_it(dates, latest):
+    stamps = [http(moment) for moment in dates]
+    hour = latest.isoformat()[:13]
+    assert until_hour(stamps, latest.isoformat()) == [moment.isoformat()[:13] <= hour for moment in dates]
+    assert until_hour(stamps, hour) == until_hour(stamps, latest.isoformat())
+    assert nth_hour(stamps, len(stamps)) == max(dates).isoformat()[:13]
 
 
 def test_a_text_without_an_hour_is_refused():
-    with pytest.raises(MalformedReply, match="'tomorrow' is not an HTTP date"):
-        iso_hours([NOW.encode(), b"tomorrow"])
+    for function in (lambda stamps: until_hour(stamps, "2026"), lambda stamps: nth_hour(stamps, 1)):
+        with pytest.raises(MalformedReply, match="'tomorrow' is not an HTTP date"):
+            function([NOW.encode(), b"tomorrow"])
 
 
 @given(moments, moments)
