@@ -16,6 +16,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from local_airflow import LocalAirflow
 from processes import processes_of
+from redis import RedisError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -104,7 +105,7 @@ class AirflowCluster(LocalAirflow):
         """The workers that answer."""
         try:
             found = self._celery.control.ping(timeout=2)
-        except OperationalError:  # there is no broker at the moment
+        except (OperationalError, RedisError):  # there is no broker at the moment, or it has closed an old connection
             return set()
         return {name.partition("@")[2] for reply in found for name in reply}
 
