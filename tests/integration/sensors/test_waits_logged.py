@@ -27,7 +27,9 @@ def _workspace(workspace, kept_in_memory, monkeypatch):
 
 
 @pytest.fixture
-def run_id():
+def run_id(workspace):
+    # The run stays as it is now.
+    workspace.clock.hold()
     return AzureMLHook().submit_pipeline("long", experiment_name="others").id
 
 
@@ -60,7 +62,6 @@ def test_a_wait_for_a_run_names_the_run_its_experiment_its_page_and_its_end(run_
 
 
 def test_polls_that_find_the_same_are_logged_once(run_id, lines, workspace):
-    workspace.clock.hold()
     task, context = sensor(AzureMLPipelineRunSensor, run_id=run_id), context_of()
     for _ in range(5):
         assert not task.poke(context).is_done
@@ -105,7 +106,6 @@ class TestReschedule:
 
     def test_only_news_are_logged_where_airflow_remembers_them(self, poke, lines, run_id, workspace):
         store = TaskStateStore()
-        workspace.clock.hold()
         for polls_before in range(4):
             assert not poke(polls_before, store)
         assert [line for line in lines() if line.startswith("Run ")] == [f"Run {run_id}: NotStarted"]
@@ -117,7 +117,6 @@ class TestReschedule:
 
     def test_a_later_try_begins_again(self, poke, lines, workspace):
         store = TaskStateStore()
-        workspace.clock.hold()
         for polls_before in (0, 1, 0, 1):
             assert not poke(polls_before, store)
         assert len([line for line in lines() if line.startswith("Run ")]) == 2
