@@ -105,27 +105,30 @@ def test_another_pattern_does_not_bring_back_refused_blobs(watch, container):
     assert look(watch()) == [("incoming/a.txt", "modified")]
 
 
-def test_another_pattern_says_how_many_blobs_it_passes_over(watch, container, said):
-    assert look(watch(pattern="*.csv")) == []
+def test_another_pattern_says_how_many_blobs_it_passes_over(watch, container, said, states):
+    assert look(watch(pattern="*.csv"), context_of("run1")) == []
     for name in ("a.txt", "b.txt", "c.csv", "d.json"):
         container.write(f"incoming/{name}")
-    assert names(look(watch(pattern="*.csv"))) == ["incoming/c.csv"]
+    assert names(look(watch(pattern="*.csv"), context_of("run1"))) == ["incoming/c.csv"]
     assert "The pattern has changed" not in str(said)
-    assert look(watch(pattern=["*.txt", "*.csv"])) == []
+    states["run1"] = "success"
+    both = ["*.txt", "*.csv"]
+    assert look(watch(pattern=both), context_of("run2")) == []
     assert "The pattern has changed from '*.csv' to '*.txt' or '*.csv'" in str(said)
     assert "Each of 2 blobs of the folder matches the new pattern and not the old one" in str(said)
     # The warning is not repeated, and the new pattern counts.
     warned = str(said).count("The pattern has changed")
     container.write("incoming/e.txt")
-    assert names(look(watch(pattern=["*.txt", "*.csv"]))) == ["incoming/e.txt"]
+    assert names(look(watch(pattern=both), context_of("run2"))) == ["incoming/e.txt"]
     assert str(said).count("The pattern has changed") == warned
 
 
-def test_a_pattern_that_passes_nothing_over_is_no_news(watch, container, said):
-    assert look(watch()) == []
+def test_a_pattern_that_passes_nothing_over_is_no_news(watch, container, said, states):
+    assert look(watch(), context_of("run1")) == []
     container.write("incoming/a.txt")
-    assert names(look(watch())) == ["incoming/a.txt"]
-    assert look(watch(pattern="*.csv")) == []
+    assert names(look(watch(), context_of("run1"))) == ["incoming/a.txt"]
+    states["run1"] = "success"
+    assert look(watch(pattern="*.csv"), context_of("run2")) == []
     assert "The pattern has changed" not in str(said)
 
 
