@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -34,6 +35,13 @@ collect_ignore = ["users_project"]
 # What could lead a test to a real service, to a real identity, or to other trusted certificates than its own.
 _FOREIGN = ("AIRFLOW_", "AZURE_", "ARM_", "AZUREML_", "IDENTITY_", "IMDS_", "MSI_", "SSL_CERT_")
 _FOREIGN_NAMES = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"}
+
+
+# httpx gives up after five seconds unless it is given another time, and the servers of tests may need longer on a busy
+# machine. All its functions and clients share this object as their default.
+_PATIENCE = httpx.Timeout(60.0)
+for _name, _seconds in _PATIENCE.as_dict().items():
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, _name, _seconds)
 
 
 def _isolate() -> None:
