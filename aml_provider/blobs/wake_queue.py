@@ -11,9 +11,10 @@ from urllib.parse import quote, urlsplit
 
 from aml_provider.blobs.access import PROCESS, ask
 from aml_provider.blobs.folder import is_loopback
-from aml_provider.blobs.queue_address import account_of_queue, check_wake_queue, queues_of
+from aml_provider.blobs.queue_address import check_wake_queue, is_of_account, queues_of
 from aml_provider.blobs.refusal import refusal
 from aml_provider.blobs.wake_state import MOST_MESSAGES, READ_QUEUE, TRIM_QUEUE, Message, MessagePage, Reason
+from aml_provider.blobs.wasb import account_of
 from aml_provider.client.errors import AzureMLError, InvalidArgument, MalformedReply
 from aml_provider.client.http.exchange import MIB
 from aml_provider.client.http.messages import Request
@@ -29,13 +30,14 @@ _VERSION = "2021-12-02"
 _MESSAGE = re.compile(r"<QueueMessage>(.*?)</QueueMessage>", re.DOTALL)
 # Ids have 36 characters; they are stored, and logged.
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
-_FIELD = re.compile(r"<(MessageId|InsertionTime|PopReceipt|MessageText)>([^<]*)</\1>")
+_COUNT = re.compile(r"[0-9]{1,18}")
+_FIELD = re.compile(r"<(MessageId|InsertionTime|PopReceipt|DequeueCount|MessageText)>([^<]*)</\1>")
 # Of 64 KiB each, and every character may be escaped.
 _MOST_BYTES = 16 * MIB
 # Batches of 32 that one poll deletes at most.
 _MOST_BATCHES = 32
-# Seconds for which other readers do not see the messages that this one gets in order to delete them.
-_HIDDEN = 5
+# Seconds for which other readers do not see the messages that this one gets in order to delete them: the shortest time.
+_HIDDEN = 1
 
 
 class WakeQueue(NamedTuple):
@@ -67,12 +69,12 @@ class WakeQueue(NamedTuple):
             and not is_loopback(urlsplit(address).hostname or "")
         ):
             raise InvalidArgument("wake_queue", f"{address} is plain http; use https")
-        account = account_of_queue(address)
-        if access.account_name and account and account != access.account_name:
+        own = account_of(url) or access.account_name
+        if own and not access.uses_identity and not is_of_account(address, own, url):
             raise InvalidArgument(
                 "wake_queue",
-                f"{address} is in the account {account!r}, and the folder is read with a key of "
-                f"{access.account_name!r}. Let Event Grid write to a queue of that account, or use an identity",
+                f"{address} is not in the account of the folder, which is read with {access.kind} of {own!r}. Let "
+                "Event Grid write to a queue of that account, or use an identity",
             )
         return cls(address, access)
 
@@ -151,27 +153,33 @@ def _peek(queue: WakeQueue) -> Flow[MessagePage]:
 def _trim(state: WakeState, queue: WakeQueue, page: MessagePage) -> Flow[MessagePage]:
     """Delete the messages that the state covers, the oldest first, but not the latest of them.
 
+    The latest is not even got, so that other readers see it all the time.
+
     Returns:
         The page as it is afterwards.
     """
-    deleted: set[str] = set()
-    kept: Message | None = None
+    first, left = page, {message.id: message for message in page.messages}
     for _ in range(_MOST_BATCHES):
-        count, hidden = ("numofmessages", str(MOST_MESSAGES)), ("visibilitytimeout", str(_HIDDEN))
+        old = list(itertools.takewhile(state.covers, page.messages))
+        if len(old) < 2:
+            break
+        *_, latest = old
+        left[latest.id] = latest
+        count, hidden = ("numofmessages", str(len(old) - 1)), ("visibilitytimeout", str(_HIDDEN))
         reply = yield from _send(TRIM_QUEUE, queue, "GET", count, hidden)
-        batch = sorted(_messages(reply), key=lambda message: message.inserted)
-        # A later message never goes before an earlier one.
-        old = list(itertools.takewhile(state.covers, batch))
-        if old:
-            *doomed, latest = old
-            for message in doomed if kept is None else (kept, *doomed):
+        got = {message.id: message for message in _messages(reply)}
+        left.update((key, message) for key, message in got.items() if key in left)
+        # A later message never goes before an earlier one, also if the queue's order is another one.
+        stays = [message.inserted for message in page.messages if message.id not in got]
+        until = min(stays, default=0.0)
+        for message in sorted(got.values(), key=lambda message: message.inserted):
+            if message.inserted <= until and state.covers(message):
                 yield from _delete(queue, message)
-                deleted.add(message.id)
-            kept = latest
+                left.pop(message.id, None)
         if len(old) < MOST_MESSAGES:
             break
-    left = {message.id: message for message in (*page.messages, *(() if kept is None else (kept,)))}
-    return page._replace(messages=tuple(message for key, message in left.items() if key not in deleted))
+        page = yield from _peek(queue)
+    return first._replace(messages=tuple(left.values()))
 
 
 def _delete(queue: WakeQueue, message: Message) -> Flow[None]:
@@ -212,7 +220,9 @@ def _messages(reply: Reply) -> list[Message]:
         if not _ID.fullmatch(key):
             raise MalformedReply(READ_QUEUE, status=reply.status, message="a message has no usable id")
         inserted = _seconds(fields.get("InsertionTime", ""))
-        found.append(Message(key, inserted, fields.get("MessageText", ""), fields.get("PopReceipt", "")))
+        count = fields.get("DequeueCount", "")
+        gets = int(count) if _COUNT.fullmatch(count) else 0
+        found.append(Message(key, inserted, fields.get("MessageText", ""), fields.get("PopReceipt", ""), gets))
     return found
 
 

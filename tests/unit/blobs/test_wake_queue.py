@@ -18,6 +18,7 @@ URL = "https://acc.queue.core.windows.net/events"
 FOLDER = Folder.at("https://acc.blob.core.windows.net/landing", "in")
 INTEREST = Interest.of(FOLDER)
 KEY = ContainerAccess(account_name="acc", account_key="a2V5")
+SAS = ContainerAccess(sas="sig=x")
 IDENTITY = ContainerAccess()
 
 
@@ -37,6 +38,7 @@ def at(name, access=IDENTITY, url=FOLDER.container_url):
             FOLDER.container_url,
             "https://other.queue.core.windows.net/events",
         ),
+        ("events", "https://ACC.Blob.core.windows.net/landing", URL),
         ("events", "http://127.0.0.1:10000/acc/landing", "http://127.0.0.1:10001/acc/events"),
         (
             "http://127.0.0.1:10001/acc/events",
@@ -59,6 +61,7 @@ def test_a_queue_is_named_by_its_address_or_within_the_folders_account(name, url
         (f"{URL}?sig=hidden", "has a query string"),
         ("events?sig=hidden", "neither the name"),
         ("https://me:hidden@acc.queue.core.windows.net/events", "user name or password"),
+        ("https:/me:hidden@acc.queue.core.windows.net/events", "user name or password"),
         ("https://acc.blob.core.windows.net/events", "that is acc.queue.core.windows.net"),
         ("https://acc.queue.core.windows.net", "is not of the form"),
         ("https://acc.queue.core.windows.net/a/events", "is not of the form"),
@@ -78,7 +81,10 @@ def test_a_name_that_cannot_be_a_queue_is_refused_without_its_secrets(name, prob
     ("name", "access", "url", "problem"),
     [
         ("events", KEY, "https://blobs.example/acc/landing", "give the address"),
-        ("https://other.queue.core.windows.net/events", KEY, FOLDER.container_url, "a key of 'acc'"),
+        ("https://other.queue.core.windows.net/events", KEY, FOLDER.container_url, "an account key of 'acc'"),
+        ("https://other.queue.core.windows.net/events", SAS, FOLDER.container_url, "a SAS of 'acc'"),
+        ("https://acc.queue.elsewhere.example/events", SAS, FOLDER.container_url, "a SAS of 'acc'"),
+        ("https://elsewhere.example/events", KEY, FOLDER.container_url, "an account key of 'acc'"),
         ("http://acc.queue.core.windows.net/events", KEY, FOLDER.container_url, "plain http"),
     ],
 )
@@ -203,7 +209,45 @@ def test_a_message_without_a_time_or_a_text_costs_one_listing(asked):
     body = "<QueueMessagesList><QueueMessage><MessageId>a</MessageId></QueueMessage></QueueMessagesList>"
     asked.model.answer = lambda request: asked.model._reply(200, body)
     answer = asked.ask()
-    assert (answer.reason, answer.unreadable) == (Reason.GAP, ("a",))
+    assert (answer.reason, answer.unreadable) == (Reason.UNREADABLE, ("a",))
+
+
+def test_a_reader_that_dies_while_it_deletes_leaves_no_position_before_deleted_messages(asked):
+    """What it has got, another one does not see, and so deletes later messages first."""
+    dies, other = Asked(), Asked()
+    asked.write(32, path="other/x")
+    asked.model.now += 60
+    asked.ask()
+    asked.write(32)
+    asked.model.now += 60
+    for one in (dies, other):
+        one.model = asked.model
+        one.ask()
+    flow = ask_queue(dies.state, dies.queue, INTEREST, 3600, asked.model.now)
+    got = flow.send(asked.model.answer(next(flow)))
+    asked.model.answer(got)
+    other.ask()
+    left = [held.key for held in asked.model.messages]
+    assert left[:31] == [f"id-{number}" for number in range(1, 32)], "the first ones are hidden"
+    assert len(left) < 40
+    asked.state = asked.state._replace(position="id-20@0")
+    assert asked.ask().reason is not None
+
+
+def test_a_reader_that_deletes_does_not_hide_the_queue_from_others(asked):
+    """A reader for which the queue was empty cannot recognise that messages are hidden."""
+    other = Asked()
+    other.model = asked.model
+    asked.ask()
+    other.ask()
+    for _ in range(3):
+        asked.write(20, seconds=0)
+        asked.ask()
+        asked.model.now += 10
+        began = asked.model.now
+        asked.ask()
+        asked.model.now = began
+        assert other.ask(lists=False).reason is not None
 
 
 def test_readers_of_one_queue_do_not_take_messages_from_each_other(asked):
