@@ -7,7 +7,7 @@ import itertools
 import re
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from aml_provider.blobs.access import PROCESS, ask
 from aml_provider.blobs.folder import is_loopback
@@ -183,20 +183,19 @@ def _trim(state: WakeState, queue: WakeQueue, page: MessagePage) -> Flow[Message
 
 
 def _delete(queue: WakeQueue, message: Message) -> Flow[None]:
-    one = queue._replace(url=f"{queue.url}/messages/{quote(message.id, safe='')}")
     try:
-        yield from _send(TRIM_QUEUE, one, "DELETE", ("popreceipt", message.receipt), whole=True)
+        yield from _send(TRIM_QUEUE, queue, "DELETE", ("popreceipt", message.receipt), path=f"/{message.id}")
     except AzureMLError as error:
         # Another reader got the message meanwhile, or has deleted it.
         if getattr(error, "code", "") not in {"MessageNotFound", "PopReceiptMismatch"}:
             raise
 
 
-def _send(operation: str, queue: WakeQueue, method: str, *query: tuple[str, str], whole: bool = False) -> Flow[Reply]:
+def _send(operation: str, queue: WakeQueue, method: str, *query: tuple[str, str], path: str = "") -> Flow[Reply]:
     request = Request(
         operation=operation,
         method=method,
-        url=queue.url if whole else f"{queue.url}/messages",
+        url=f"{queue.url}/messages{path}",
         query=(*query, *queue.access.signature(queue.url, PROCESS)),
         headers=(("x-ms-version", _VERSION), ("Accept", "application/xml")),
         # The next poll asks again; until then the folder is listed.

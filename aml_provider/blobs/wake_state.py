@@ -61,7 +61,7 @@ class Message(NamedTuple):
     gets: int = 0
 
     @property
-    def mark(self) -> str:
+    def stamp(self) -> str:
         """Another text as soon as somebody gets the message."""
         return f"{self.id}@{self.gets}"
 
@@ -95,15 +95,17 @@ class WakeState(NamedTuple):
     """The knowledge of a reader after its last listing and its last page.
 
     Attributes:
+        place: The addresses of the queue and the folder that it is about.
         listed_at: When the last listing that was committed began, in seconds since the epoch; None: there was none.
         waits: Whether that listing left something that no event will announce.
         known: The ids of the last page's messages, each of which a listing covers or does not concern the folder.
-        position: The mark of the latest of them that is a few seconds old; None if there is none.
+        position: The stamp of the latest of them that is a few seconds old; None if there is none.
         covered: Messages inserted before this instant, by the queue's clock, are covered by the last listing.
         failures: How often in a row the queue could not be read.
         ask_from: When it is asked again, in seconds since the epoch.
     """
 
+    place: str = ""
     listed_at: float | None = None
     waits: bool = False
     known: tuple[str, ...] = ()
@@ -122,7 +124,7 @@ class WakeState(NamedTuple):
         try:
             found = cls(**{name: data[name] for name in cls._fields})
             numbers = (found.listed_at or 0.0, found.covered, found.failures, found.ask_from)
-            texts = ("" if found.position is None else found.position, *found.known)
+            texts = (found.place, "" if found.position is None else found.position, *found.known)
             is_finite = all(map(math.isfinite, numbers))
         except (TypeError, LookupError, OverflowError):
             return cls()
@@ -162,10 +164,10 @@ class WakeState(NamedTuple):
             return Reason.FULL
         if (news := self._news(page.messages, interest)) is not None:
             return news
-        marks = {message.mark for message in page.messages}
+        stamps = {message.stamp for message in page.messages}
         # Messages that one reader has got are hidden, so that another one may delete later ones before them. Without a
         # position, the first messages may have followed others that are deleted already.
-        return Reason.GAP if self.position not in marks and (self.known or marks) else None
+        return Reason.GAP if self.position not in stamps and (self.known or stamps) else None
 
     def _news(self, messages: Sequence[Message], interest: Interest) -> Reason | None:
         for message in messages:
@@ -198,7 +200,7 @@ class WakeState(NamedTuple):
         latest = max(old, key=lambda message: message.inserted, default=None)
         return self._replace(
             known=tuple(message.id for message in page.messages),
-            position=None if latest is None else latest.mark,
+            position=None if latest is None else latest.stamp,
             failures=0,
             ask_from=0.0,
         )

@@ -284,6 +284,21 @@ def test_a_watcher_that_joins_while_the_folder_is_listed_is_not_forgotten():
     assert world.queue.run(reader.ask(location)) is None
 
 
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_datastore_that_is_moved_while_a_task_waits_is_listed_in_its_new_place(stored):
+    world = World(1)
+    moved = FOLDER._replace(container_url="https://acct.blob.core.windows.net/elsewhere")
+    reader = world.processes[0].reader
+    if stored:
+        state = WakeState.from_json(json.loads(json.dumps(reader.state.to_json())))
+        reader = WakeReader(URL, RESYNC, None, world.lines.append_line, state=state, now=lambda: world.queue.now)
+    assert world.queue.run(reader.ask(Location(FOLDER, ContainerAccess(sas="sig=x")))) is None
+    location = Location(moved, ContainerAccess(sas="sig=x"))
+    assert world.queue.run(reader.ask(location)) is not None
+    reader.listed(waits=False)
+    assert world.queue.run(reader.ask(location)) is None
+
+
 def test_a_listing_that_fails_is_repeated_whatever_the_queue_says():
     world = World(1)
     reader, location = world.processes[0].reader, Location(FOLDER, ContainerAccess(sas="sig=x"))
