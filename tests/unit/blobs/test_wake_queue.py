@@ -11,7 +11,7 @@ from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.queue_address import check_wake_queue
 from aml_provider.blobs.wake_event import Interest
 from aml_provider.blobs.wake_queue import WakeQueue, ask_queue
-from aml_provider.blobs.wake_state import Reason, WakeState
+from aml_provider.blobs.wake_state import MOST_MESSAGES, Reason, WakeState
 from aml_provider.client.errors import InvalidArgument
 
 URL = "https://acc.queue.core.windows.net/events"
@@ -224,14 +224,45 @@ def test_a_reader_that_dies_while_it_deletes_leaves_no_position_before_deleted_m
         one.model = asked.model
         one.ask()
     flow = ask_queue(dies.state, dies.queue, INTEREST, 3600, asked.model.now)
-    got = flow.send(asked.model.answer(next(flow)))
-    asked.model.answer(got)
+    request = next(flow)
+    for _ in range(12):
+        request = flow.send(asked.model.answer(request))
     other.ask()
     left = [held.key for held in asked.model.messages]
-    assert left[:31] == [f"id-{number}" for number in range(1, 32)], "the first ones are hidden"
-    assert len(left) < 40
+    assert left[:21] == [f"id-{number}" for number in range(11, 32)], "these were hidden"
+    assert len(left) < MOST_MESSAGES
     asked.state = asked.state._replace(position="id-20@0")
-    assert asked.ask().reason is not None
+    assert asked.ask().reason is Reason.GAP
+
+
+def test_in_a_queue_that_is_out_of_order_a_later_message_is_never_deleted_before_an_earlier_one(asked):
+    asked.write(20)
+    asked.ask()
+    asked.model.messages[0].visible_from = asked.model.now - 1
+    asked.ask()
+    assert [held.key for held in asked.model.messages] == [f"id-{number}" for number in range(1, 21)]
+    for _ in range(3):
+        asked.ask()
+    assert [held.key for held in asked.model.messages] == ["id-20"]
+
+
+def test_a_message_that_arrives_while_others_are_deleted_is_still_news(asked):
+    asked.write(20, path="other/x")
+    asked.ask()
+    flow = ask_queue(asked.state, asked.queue, INTEREST, 3600, asked.model.now)
+    page = asked.model.answer(next(flow))
+    # Another reader deletes some, so that the next request gets more than the page had.
+    del asked.model.messages[:5]
+    asked.write(3)
+    request = flow.send(page)
+    while True:
+        try:
+            request = flow.send(asked.model.answer(request))
+        except StopIteration as stop:
+            asked.state = stop.value.state
+            break
+    asked.model.now += 60
+    assert asked.ask().reason is Reason.EVENT
 
 
 def test_a_reader_that_deletes_does_not_hide_the_queue_from_others(asked):
