@@ -218,7 +218,8 @@ def test_a_reader_that_dies_while_it_deletes_leaves_no_position_before_deleted_m
     asked.write(32, path="other/x")
     asked.model.now += 60
     asked.ask()
-    asked.write(32)
+    asked.write(30)
+    asked.write(2, path="other/x")
     asked.model.now += 60
     for one in (dies, other):
         one.model = asked.model
