@@ -21,18 +21,17 @@ def check_wake_queue(argument: str, value: object) -> str:
     """
     if not isinstance(value, str):
         raise wrong_type(argument, value, "text", secret=True)
+    bare = re.split(r"[?#]", value, maxsplit=1)[0]
+    if "@" in bare:
+        raise InvalidArgument(argument, "it contains a user name or password; secrets belong in the connection")
     if "://" not in value:
         if _QUEUE.fullmatch(value):
             return value
-        bare = re.split(r"[?#]", value, maxsplit=1)[0]
         raise InvalidArgument(
             argument,
             f"{bare!r} is neither the name of a queue (3 to 63 lower-case letters, digits and single hyphens) nor an "
             "address https://ACCOUNT.queue.core.windows.net/QUEUE",
         )
-    bare = re.split(r"[?#]", value, maxsplit=1)[0]
-    if "@" in bare.partition("//")[2].partition("/")[0]:
-        raise InvalidArgument(argument, "it contains a user name or password; secrets belong in the connection")
     if bare != value:
         raise InvalidArgument(argument, f"{bare} has a query string; a SAS or key belongs in the connection")
     try:
@@ -59,7 +58,7 @@ def queues_of(container_url: str, name: str) -> str:
     parts = urlsplit(container_url)
     host, port = parts.hostname or "", parts.port
     if ".blob." in host:
-        return f"{parts.scheme}://{parts.netloc.replace('.blob.', '.queue.', 1)}"
+        return f"{parts.scheme}://{parts.netloc.lower().replace('.blob.', '.queue.', 1)}"
     if is_loopback(host) and port is not None:
         # Azurite's queues are at the port after its blobs, with the account in the path.
         account = parts.path.strip("/").partition("/")[0]
@@ -71,11 +70,17 @@ def queues_of(container_url: str, name: str) -> str:
     )
 
 
-def account_of_queue(address: str) -> str:
-    """The storage account in a queue's address; empty if the address does not name it."""
-    parts = urlsplit(address)
+def is_of_account(address: str, account: str, container_url: str) -> bool:
+    """Whether a queue is in an account, to whose container this address belongs; True if no address says so."""
+    parts, blobs = urlsplit(address), urlsplit(container_url).hostname or ""
     host, segments = parts.hostname or "", parts.path.strip("/").split("/")
-    return without_side(host.partition(".")[0]) if ".queue." in host else segments[0] if segments[1:] else ""
+    name, is_azure, domain = host.partition(".queue.")
+    if ".blob." in blobs:
+        # A key or a SAS is sent to Azure's own hosts only, if the blobs are there.
+        own_domain = blobs.partition(".blob.")[2]
+        return bool(is_azure) and domain == own_domain and without_side(name.partition(".")[0]) == account
+    found = without_side(name.partition(".")[0]) if is_azure else segments[0] if segments[1:] else ""
+    return found in {"", account}
 
 
 def _queue_host(host: str) -> str:

@@ -117,7 +117,8 @@ def _places(event: Mapping[str, Any], kind: str) -> Iterator[tuple[str, str]]:
         path = _path_of(url, found[1]) if found is not None and isinstance(url, str) else None
         if path is None:
             return
-        named.append(path)
+        # The name may be written as it is, with such characters, or an address may have a query.
+        named += [path, re.split("[?#]", path, maxsplit=1)[0]]
     if found is not None:
         for path in named:
             yield found[1], path
@@ -129,9 +130,10 @@ def _places(event: Mapping[str, Any], kind: str) -> Iterator[tuple[str, str]]:
 def _path_of(url: str, container: str) -> str | None:
     """The path of a blob's address after its container; None if the container is not in it."""
     try:
-        segments = urlsplit(url).path.lstrip("/").split("/")
+        urlsplit(url)
     except ValueError:
         return None
+    segments = url.partition("://")[2].split("/")[1:]
     # The account is in the host's name, or the first segment.
     for at in (0, 1):
         if segments[at : at + 1] == [container] and segments[at + 1 :]:

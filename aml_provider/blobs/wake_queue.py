@@ -7,20 +7,19 @@ import itertools
 import re
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from aml_provider.blobs.access import PROCESS, ask
 from aml_provider.blobs.folder import is_loopback
-from aml_provider.blobs.queue_address import account_of_queue, check_wake_queue, queues_of
+from aml_provider.blobs.queue_address import check_wake_queue, is_of_account, queues_of
 from aml_provider.blobs.refusal import refusal
 from aml_provider.blobs.wake_state import MOST_MESSAGES, READ_QUEUE, TRIM_QUEUE, Message, MessagePage, Reason
+from aml_provider.blobs.wasb import account_of
 from aml_provider.client.errors import AzureMLError, InvalidArgument, MalformedReply
 from aml_provider.client.http.exchange import MIB
 from aml_provider.client.http.messages import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from aml_provider.blobs.access import ContainerAccess, Location
     from aml_provider.blobs.wake_event import Interest
     from aml_provider.blobs.wake_state import WakeState
@@ -31,13 +30,14 @@ _VERSION = "2021-12-02"
 _MESSAGE = re.compile(r"<QueueMessage>(.*?)</QueueMessage>", re.DOTALL)
 # Ids have 36 characters; they are stored, and logged.
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
-_FIELD = re.compile(r"<(MessageId|InsertionTime|PopReceipt|MessageText)>([^<]*)</\1>")
+_COUNT = re.compile(r"[0-9]{1,18}")
+_FIELD = re.compile(r"<(MessageId|InsertionTime|PopReceipt|DequeueCount|MessageText)>([^<]*)</\1>")
 # Of 64 KiB each, and every character may be escaped.
 _MOST_BYTES = 16 * MIB
 # Batches of 32 that one poll deletes at most.
 _MOST_BATCHES = 32
-# Seconds for which other readers do not see the messages that this one gets in order to delete them.
-_HIDDEN = 5
+# Seconds for which other readers do not see the messages that this one gets in order to delete them: the shortest time.
+_HIDDEN = 1
 
 
 class WakeQueue(NamedTuple):
@@ -69,12 +69,12 @@ class WakeQueue(NamedTuple):
             and not is_loopback(urlsplit(address).hostname or "")
         ):
             raise InvalidArgument("wake_queue", f"{address} is plain http; use https")
-        account = account_of_queue(address)
-        if access.account_name and account and account != access.account_name:
+        own = account_of(url) or access.account_name
+        if own and not access.uses_identity and not is_of_account(address, own, url):
             raise InvalidArgument(
                 "wake_queue",
-                f"{address} is in the account {account!r}, and the folder is read with a key of "
-                f"{access.account_name!r}. Let Event Grid write to a queue of that account, or use an identity",
+                f"{address} is not in the account of the folder, which is read with {access.kind} of {own!r}. Let "
+                "Event Grid write to a queue of that account, or use an identity",
             )
         return cls(address, access)
 
@@ -153,51 +153,50 @@ def _peek(queue: WakeQueue) -> Flow[MessagePage]:
 def _trim(state: WakeState, queue: WakeQueue, page: MessagePage) -> Flow[MessagePage]:
     """Delete the messages that the state covers, the oldest first, but not the latest message.
 
-    A message that is got to be deleted is hidden from others for some seconds. The latest message is never got, so that
+    A message that is got to be deleted is hidden from others for a moment. The latest message is never got, so that
     no other reader takes the queue for empty.
 
     Returns:
         The page as it is afterwards, without messages that nobody has judged yet.
     """
-    deleted: set[str] = set()
-    now = page
+    first, left = page, {message.id: message for message in page.messages}
     for _ in range(_MOST_BATCHES):
-        most = min(len(_covered(state, now.messages)), len(now.messages) - 1)
-        if most < 1:
+        old = list(itertools.takewhile(state.covers, page.messages))
+        if len(old) < 2:
             break
-        count, hidden = ("numofmessages", str(most)), ("visibilitytimeout", str(_HIDDEN))
+        *_, latest = old
+        left[latest.id] = latest
+        count, hidden = ("numofmessages", str(len(old) - 1)), ("visibilitytimeout", str(_HIDDEN))
         reply = yield from _send(TRIM_QUEUE, queue, "GET", count, hidden)
-        old = _covered(state, _messages(reply))
-        for message in old:
-            yield from _delete(queue, message)
-            deleted.add(message.id)
-        now = yield from _peek(queue)
-        if not old or len(now.messages) < MOST_MESSAGES:
+        got = {message.id: message for message in _messages(reply)}
+        left.update((key, message) for key, message in got.items() if key in left)
+        # A later message never goes before an earlier one, also if the queue's order is another one.
+        stays = [message.inserted for message in page.messages if message.id not in got]
+        until = min(stays, default=0.0)
+        for message in sorted(got.values(), key=lambda message: message.inserted):
+            if message.inserted <= until and state.covers(message):
+                yield from _delete(queue, message)
+                left.pop(message.id, None)
+        if len(old) < MOST_MESSAGES:
             break
-    left = {message.id: message for message in (*page.messages, *_covered(state, now.messages))}
-    return page._replace(messages=tuple(message for key, message in left.items() if key not in deleted))
-
-
-def _covered(state: WakeState, messages: Iterable[Message]) -> list[Message]:
-    """The oldest messages that the state covers: a later message never goes before an earlier one."""
-    return list(itertools.takewhile(state.covers, sorted(messages, key=lambda message: message.inserted)))
+        page = yield from _peek(queue)
+    return first._replace(messages=tuple(left.values()))
 
 
 def _delete(queue: WakeQueue, message: Message) -> Flow[None]:
-    one = queue._replace(url=f"{queue.url}/messages/{quote(message.id, safe='')}")
     try:
-        yield from _send(TRIM_QUEUE, one, "DELETE", ("popreceipt", message.receipt), whole=True)
+        yield from _send(TRIM_QUEUE, queue, "DELETE", ("popreceipt", message.receipt), path=f"/{message.id}")
     except AzureMLError as error:
         # Another reader got the message meanwhile, or has deleted it.
         if getattr(error, "code", "") not in {"MessageNotFound", "PopReceiptMismatch"}:
             raise
 
 
-def _send(operation: str, queue: WakeQueue, method: str, *query: tuple[str, str], whole: bool = False) -> Flow[Reply]:
+def _send(operation: str, queue: WakeQueue, method: str, *query: tuple[str, str], path: str = "") -> Flow[Reply]:
     request = Request(
         operation=operation,
         method=method,
-        url=queue.url if whole else f"{queue.url}/messages",
+        url=f"{queue.url}/messages{path}",
         query=(*query, *queue.access.signature(queue.url, PROCESS)),
         headers=(("x-ms-version", _VERSION), ("Accept", "application/xml")),
         # The next poll asks again; until then the folder is listed.
@@ -221,7 +220,9 @@ def _messages(reply: Reply) -> list[Message]:
         if not _ID.fullmatch(key):
             raise MalformedReply(READ_QUEUE, status=reply.status, message="a message has no usable id")
         inserted = _seconds(fields.get("InsertionTime", ""))
-        found.append(Message(key, inserted, fields.get("MessageText", ""), fields.get("PopReceipt", "")))
+        count = fields.get("DequeueCount", "")
+        gets = int(count) if _COUNT.fullmatch(count) else 0
+        found.append(Message(key, inserted, fields.get("MessageText", ""), fields.get("PopReceipt", ""), gets))
     return found
 
 

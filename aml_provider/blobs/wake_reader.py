@@ -88,7 +88,11 @@ class WakeReader:
         began = self._now()
         interest = Interest.of(location.folder, self._patterns)
         self._asked = self._wanted
-        state = self.state if self._served == self._wanted else self.state._replace(listed_at=None)
+        # A datastore can be moved while a task waits, and its queue with it.
+        place = f"{queue.url} {location.folder.container_url}/{location.folder.prefix}"
+        state = self.state if self.state.place == place else WakeState(place=place)
+        if self._served != self._wanted:
+            state = state._replace(listed_at=None)
         answer = yield from self._shared(state, queue, interest, began)
         self._report(queue.url, answer, began)
         self._answer, self._began = answer, began

@@ -2,12 +2,13 @@
 
 The queue is read like a log: messages are peeked at, so that any number of readers see each of them. A reader knows the
 messages of its last page, and the latest of them is its position. Readers delete old messages, the oldest first and
-never the latest one. So if a reader's position is still in the queue, no later message was deleted; and if the position
-is gone, the reader lists.
+never the latest one; to delete messages, a reader gets them. So if a reader's position is still in the queue and nobody
+has got it meanwhile, no later message was deleted. Otherwise the reader lists.
 """
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -50,12 +51,19 @@ class Message(NamedTuple):
         inserted: When it was inserted, by the queue's clock, in seconds since the epoch.
         text: Its text, as it was written.
         receipt: What deletes it; empty if it was only peeked at.
+        gets: How often somebody has got it, in order to delete messages.
     """
 
     id: str
     inserted: float
     text: str = ""
     receipt: str = ""
+    gets: int = 0
+
+    @property
+    def stamp(self) -> str:
+        """Another text as soon as somebody gets the message."""
+        return f"{self.id}@{self.gets}"
 
 
 class MessagePage(NamedTuple):
@@ -78,7 +86,7 @@ class Reason(Enum):
     WAITING = "the last listing left blobs that wait"
     EVENT = "an event concerns the folder"
     UNREADABLE = "a message of the wake queue cannot be read"
-    GAP = "messages of the wake queue may be gone unread"
+    GAP = "messages of the wake queue may be gone"
     FULL = "the wake queue has more messages than one reply shows"
     FAILED = "the wake queue cannot be read"
 
@@ -87,15 +95,17 @@ class WakeState(NamedTuple):
     """The knowledge of a reader after its last listing and its last page.
 
     Attributes:
+        place: The addresses of the queue and the folder that it is about.
         listed_at: When the last listing that was committed began, in seconds since the epoch; None: there was none.
         waits: Whether that listing left something that no event will announce.
         known: The ids of the last page's messages, each of which a listing covers or does not concern the folder.
-        position: The latest of them that is a few seconds old; None if there is none.
+        position: The stamp of the latest of them that is a few seconds old; None if there is none.
         covered: Messages inserted before this instant, by the queue's clock, are covered by the last listing.
         failures: How often in a row the queue could not be read.
         ask_from: When it is asked again, in seconds since the epoch.
     """
 
+    place: str = ""
     listed_at: float | None = None
     waits: bool = False
     known: tuple[str, ...] = ()
@@ -114,11 +124,14 @@ class WakeState(NamedTuple):
         try:
             found = cls(**{name: data[name] for name in cls._fields})
             numbers = (found.listed_at or 0.0, found.covered, found.failures, found.ask_from)
-            texts = ("" if found.position is None else found.position, *found.known)
-        except (TypeError, LookupError):
+            texts = (found.place, "" if found.position is None else found.position, *found.known)
+            is_finite = all(map(math.isfinite, numbers))
+        except (TypeError, LookupError, OverflowError):
             return cls()
-        if not all(type(number) in {int, float} for number in numbers) or not all(
-            isinstance(one, str) for one in texts
+        if (
+            not is_finite
+            or not all(type(number) in {int, float} for number in numbers)
+            or not all(isinstance(one, str) for one in texts)
         ):
             return cls()
         return found._replace(known=tuple(found.known[:MOST_MESSAGES]), waits=bool(found.waits))
@@ -149,14 +162,12 @@ class WakeState(NamedTuple):
             return Reason.WAITING
         if len(page.messages) >= MOST_MESSAGES:
             return Reason.FULL
-        news = self._news(page.messages, interest)
-        if news is Reason.EVENT:
+        if (news := self._news(page.messages, interest)) is not None:
             return news
-        ids = {message.id for message in page.messages}
-        # Without a position, the first messages may have followed others that are deleted already.
-        if self.position not in ids and (ids or self.known):
-            return Reason.GAP
-        return news
+        stamps = {message.stamp for message in page.messages}
+        # Messages that one reader has got are hidden, so that another one may delete later ones before them. Without a
+        # position, the first messages may have followed others that are deleted already.
+        return Reason.GAP if self.position not in stamps and (self.known or stamps) else None
 
     def _news(self, messages: Sequence[Message], interest: Interest) -> Reason | None:
         for message in messages:
@@ -189,7 +200,7 @@ class WakeState(NamedTuple):
         latest = max(old, key=lambda message: message.inserted, default=None)
         return self._replace(
             known=tuple(message.id for message in page.messages),
-            position=None if latest is None else latest.id,
+            position=None if latest is None else latest.stamp,
             failures=0,
             ask_from=0.0,
         )

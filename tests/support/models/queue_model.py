@@ -12,6 +12,8 @@ from aml_provider.client.http.messages import Pause, Request
 from aml_provider.client.http.reply import Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from aml_provider.client.http.messages import Flow
 
 
@@ -20,7 +22,7 @@ class Held:
 
     def __init__(self, key: str, text: str, inserted: float) -> None:
         self.key, self.text, self.inserted = key, text, inserted
-        self.visible_from, self.receipt = inserted, ""
+        self.visible_from, self.receipt, self.gets = inserted, "", 0
 
 
 class QueueModel:
@@ -64,6 +66,7 @@ class QueueModel:
         if kind == "get":
             for held in visible:
                 held.visible_from = self.now + float(query["visibilitytimeout"])
+                held.gets += 1
                 held.receipt = f"{held.key}@{self.now}"
         found = "".join(self._entry(held, receipt=kind == "get") for held in visible)
         return self._reply(200, f"<?xml version='1.0'?><QueueMessagesList>{found}</QueueMessagesList>")
@@ -81,7 +84,7 @@ class QueueModel:
         given = f"<PopReceipt>{held.receipt}</PopReceipt>" if receipt else ""
         return (
             f"<QueueMessage><MessageId>{held.key}</MessageId><InsertionTime>{_date(held.inserted)}</InsertionTime>"
-            f"{given}<MessageText>{escape(held.text)}</MessageText></QueueMessage>"
+            f"{given}<DequeueCount>{held.gets}</DequeueCount><MessageText>{escape(held.text)}</MessageText></QueueMessage>"
         )
 
     def _reply(self, status: int, body: str) -> Reply:
@@ -89,12 +92,21 @@ class QueueModel:
 
     def run(self, flow: Flow[Any]) -> Any:
         """Run a flow that only sends requests to the queue; its result."""
-        try:
-            step = next(flow)
-            while True:
-                step = flow.send(None if isinstance(step, Pause) else self.answer(step))
-        except StopIteration as stop:
-            return stop.value
+        return self.run_together([flow])[0]
+
+    def run_together(self, flows: Sequence[Flow[Any]], choose: Callable[[list[int]], int] = min) -> list[Any]:
+        """Run flows of several processes at the same time; ``choose`` says whose request is answered next."""
+        results: dict[int, Any] = {}
+        answers: dict[int, Reply | None] = dict.fromkeys(range(len(flows)))
+        while answers:
+            at = choose(list(answers))
+            try:
+                step = flows[at].send(answers[at])
+                answers[at] = None if isinstance(step, Pause) else self.answer(step)
+            except StopIteration as stop:
+                results[at] = stop.value
+                del answers[at]
+        return [results[at] for at in range(len(flows))]
 
 
 def _date(seconds: float) -> str:

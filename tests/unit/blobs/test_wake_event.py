@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -105,6 +106,14 @@ def test_a_renamed_directory_concerns_the_folders_that_it_brings(new, expected):
         api="RenameDirectory",
     )
     assert concerns(renamed) is expected
+
+
+@pytest.mark.parametrize("folder", ["a#b", "a?b", "50%", "a b", "a\tb", "ü"])
+@pytest.mark.parametrize("write", [str, quote, lambda path: f"{quote(path)}?sv=2021"])
+def test_a_new_name_counts_however_it_is_written_in_an_address(folder, write):
+    address = f"https://acc.dfs.core.windows.net/landing/{write(f'{folder}/a.csv')}"
+    place = Folder.at("https://acc.blob.core.windows.net/landing", folder)
+    assert concerns(event("old", "BlobRenamed", destinationUrl=address), ["*.csv"], place)
 
 
 def test_the_address_of_an_emulator_has_the_account_in_its_path():

@@ -11,13 +11,14 @@ from aml_provider.blobs.folder import Folder
 from aml_provider.blobs.queue_address import check_wake_queue
 from aml_provider.blobs.wake_event import Interest
 from aml_provider.blobs.wake_queue import WakeQueue, ask_queue
-from aml_provider.blobs.wake_state import Reason, WakeState
+from aml_provider.blobs.wake_state import MOST_MESSAGES, Reason, WakeState
 from aml_provider.client.errors import InvalidArgument
 
 URL = "https://acc.queue.core.windows.net/events"
 FOLDER = Folder.at("https://acc.blob.core.windows.net/landing", "in")
 INTEREST = Interest.of(FOLDER)
 KEY = ContainerAccess(account_name="acc", account_key="a2V5")
+SAS = ContainerAccess(sas="sig=x")
 IDENTITY = ContainerAccess()
 
 
@@ -37,6 +38,7 @@ def at(name, access=IDENTITY, url=FOLDER.container_url):
             FOLDER.container_url,
             "https://other.queue.core.windows.net/events",
         ),
+        ("events", "https://ACC.Blob.core.windows.net/landing", URL),
         ("events", "http://127.0.0.1:10000/acc/landing", "http://127.0.0.1:10001/acc/events"),
         (
             "http://127.0.0.1:10001/acc/events",
@@ -59,6 +61,7 @@ def test_a_queue_is_named_by_its_address_or_within_the_folders_account(name, url
         (f"{URL}?sig=hidden", "has a query string"),
         ("events?sig=hidden", "neither the name"),
         ("https://me:hidden@acc.queue.core.windows.net/events", "user name or password"),
+        ("https:/me:hidden@acc.queue.core.windows.net/events", "user name or password"),
         ("https://acc.blob.core.windows.net/events", "that is acc.queue.core.windows.net"),
         ("https://acc.queue.core.windows.net", "is not of the form"),
         ("https://acc.queue.core.windows.net/a/events", "is not of the form"),
@@ -78,7 +81,10 @@ def test_a_name_that_cannot_be_a_queue_is_refused_without_its_secrets(name, prob
     ("name", "access", "url", "problem"),
     [
         ("events", KEY, "https://blobs.example/acc/landing", "give the address"),
-        ("https://other.queue.core.windows.net/events", KEY, FOLDER.container_url, "a key of 'acc'"),
+        ("https://other.queue.core.windows.net/events", KEY, FOLDER.container_url, "an account key of 'acc'"),
+        ("https://other.queue.core.windows.net/events", SAS, FOLDER.container_url, "a SAS of 'acc'"),
+        ("https://acc.queue.elsewhere.example/events", SAS, FOLDER.container_url, "a SAS of 'acc'"),
+        ("https://elsewhere.example/events", KEY, FOLDER.container_url, "an account key of 'acc'"),
         ("http://acc.queue.core.windows.net/events", KEY, FOLDER.container_url, "plain http"),
     ],
 )
@@ -203,7 +209,77 @@ def test_a_message_without_a_time_or_a_text_costs_one_listing(asked):
     body = "<QueueMessagesList><QueueMessage><MessageId>a</MessageId></QueueMessage></QueueMessagesList>"
     asked.model.answer = lambda request: asked.model._reply(200, body)
     answer = asked.ask()
-    assert (answer.reason, answer.unreadable) == (Reason.GAP, ("a",))
+    assert (answer.reason, answer.unreadable) == (Reason.UNREADABLE, ("a",))
+
+
+def test_a_reader_that_dies_while_it_deletes_leaves_no_position_before_deleted_messages(asked):
+    """What it has got, another one does not see, and so deletes later messages first."""
+    dies, other = Asked(), Asked()
+    asked.write(32, path="other/x")
+    asked.model.now += 60
+    asked.ask()
+    asked.write(30)
+    asked.write(2, path="other/x")
+    asked.model.now += 60
+    for one in (dies, other):
+        one.model = asked.model
+        one.ask()
+    flow = ask_queue(dies.state, dies.queue, INTEREST, 3600, asked.model.now)
+    request = next(flow)
+    for _ in range(12):
+        request = flow.send(asked.model.answer(request))
+    other.ask()
+    left = [held.key for held in asked.model.messages]
+    assert left[:21] == [f"id-{number}" for number in range(11, 32)], "these were hidden"
+    assert len(left) < MOST_MESSAGES
+    asked.state = asked.state._replace(position="id-20@0")
+    assert asked.ask().reason is Reason.GAP
+
+
+def test_in_a_queue_that_is_out_of_order_a_later_message_is_never_deleted_before_an_earlier_one(asked):
+    asked.write(20)
+    asked.ask()
+    asked.model.messages[0].visible_from = asked.model.now - 1
+    asked.ask()
+    assert [held.key for held in asked.model.messages] == [f"id-{number}" for number in range(1, 21)]
+    for _ in range(3):
+        asked.ask()
+    assert [held.key for held in asked.model.messages] == ["id-20"]
+
+
+def test_a_message_that_arrives_while_others_are_deleted_is_still_news(asked):
+    asked.write(20, path="other/x")
+    asked.ask()
+    flow = ask_queue(asked.state, asked.queue, INTEREST, 3600, asked.model.now)
+    page = asked.model.answer(next(flow))
+    # Another reader deletes some, so that the next request gets more than the page had.
+    del asked.model.messages[:5]
+    asked.write(3)
+    request = flow.send(page)
+    while True:
+        try:
+            request = flow.send(asked.model.answer(request))
+        except StopIteration as stop:
+            asked.state = stop.value.state
+            break
+    asked.model.now += 60
+    assert asked.ask().reason is Reason.EVENT
+
+
+def test_a_reader_that_deletes_does_not_hide_the_queue_from_others(asked):
+    """A reader for which the queue was empty cannot recognise that messages are hidden."""
+    other = Asked()
+    other.model = asked.model
+    asked.ask()
+    other.ask()
+    for _ in range(3):
+        asked.write(20, seconds=0)
+        asked.ask()
+        asked.model.now += 10
+        began = asked.model.now
+        asked.ask()
+        asked.model.now = began
+        assert other.ask(lists=False).reason is not None
 
 
 def test_readers_of_one_queue_do_not_take_messages_from_each_other(asked):

@@ -58,8 +58,13 @@ class Process:
             dies: ``listing``: the listing fails; ``commit``: it dies before it stores the result; ``after``: it dies
                 afterwards.
         """
-        location = Location(FOLDER, ContainerAccess(sas="sig=x"))
-        reason = self.world.queue.run(self.reader.ask(location))
+        self.go_on(self.world.queue.run(self.ask()), dies)
+
+    def ask(self):
+        return self.reader.ask(Location(FOLDER, ContainerAccess(sas="sig=x")))
+
+    def go_on(self, reason, dies=""):
+        """List if the queue gives a reason, and store the result."""
         if reason is not None and dies != "listing":
             self.listings += 1
             detection = self.world.container.poll(self.folder)
@@ -149,8 +154,8 @@ class World:
         self.pass_time(self.random.choice([0, 1, 10, POLL]))
 
     def share(self):
-        """A step in which some readers poll often, and one seldom."""
-        action = self.random.choice(["write", "elsewhere", "elsewhere", *["poll"] * 4, "any", "die"])
+        """A step in which some readers poll often, also at the same moment, and one seldom."""
+        action = self.random.choice(["write", "elsewhere", "elsewhere", *["poll"] * 3, *["together"] * 3, "any", "die"])
         process = self.processes[self.random.choice([0, 0, 1])]
         if action == "write":
             self.write(lies=TRUTH)
@@ -158,11 +163,19 @@ class World:
             self.write_elsewhere()
         elif action == "poll":
             process.poll()
+        elif action == "together":
+            self.poll_together(self.processes[:2])
         elif action == "any":
             self.random.choice(self.processes).poll()
         elif action == "die":
             process.poll(dies=self.random.choice(["listing", "commit"]))
         self.pass_time(self.random.choice([0, 3, POLL, 2 * POLL]))
+
+    def poll_together(self, processes):
+        """Poll in several processes, whose requests alternate by chance."""
+        reasons = self.queue.run_together([process.ask() for process in processes], self.random.choice)
+        for process, reason in zip(processes, reasons, strict=True):
+            process.go_on(reason)
 
     def missed(self):
         """Of each consumer: the present versions that it has not found."""
@@ -268,6 +281,21 @@ def test_a_watcher_that_joins_while_the_folder_is_listed_is_not_forgotten():
     assert world.queue.run(reader.ask(location)) is not None
     reader.forget()
     reader.listed(waits=False)
+    assert world.queue.run(reader.ask(location)) is not None
+    reader.listed(waits=False)
+    assert world.queue.run(reader.ask(location)) is None
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_datastore_that_is_moved_while_a_task_waits_is_listed_in_its_new_place(stored):
+    world = World(1)
+    moved = FOLDER._replace(container_url="https://acct.blob.core.windows.net/elsewhere")
+    reader = world.processes[0].reader
+    if stored:
+        state = WakeState.from_json(json.loads(json.dumps(reader.state.to_json())))
+        reader = WakeReader(URL, RESYNC, None, world.lines.append_line, state=state, now=lambda: world.queue.now)
+    assert world.queue.run(reader.ask(Location(FOLDER, ContainerAccess(sas="sig=x")))) is None
+    location = Location(moved, ContainerAccess(sas="sig=x"))
     assert world.queue.run(reader.ask(location)) is not None
     reader.listed(waits=False)
     assert world.queue.run(reader.ask(location)) is None

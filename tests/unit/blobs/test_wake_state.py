@@ -68,14 +68,20 @@ def test_if_the_latest_known_message_is_gone_later_ones_may_be_gone_too():
     assert why(known(), page("b")) is Reason.GAP
 
 
-def test_an_event_is_named_as_the_reason_also_if_it_is_the_first_message():
-    assert why(known(), page("b", text=as_text(event("in/x")))) is Reason.EVENT
+def test_if_somebody_has_got_the_latest_known_message_later_ones_may_be_gone():
+    [message] = page("a").messages
+    got = MessagePage((message._replace(gets=1),), NOW)
+    assert why(known("a"), got) is Reason.GAP
+    assert why(WakeState().listed(got, NOW, waits=False), got) is None
 
 
-def test_if_messages_that_were_too_young_to_be_a_position_are_gone_others_may_be_gone_too():
+def test_if_known_messages_are_gone_that_were_too_young_for_a_position_others_may_be_gone():
     state = WakeState().listed(page("a", age=1.0), NOW, waits=False)
-    assert state.position is None
     assert why(state, page()) is Reason.GAP
+
+
+def test_an_event_is_the_reason_that_is_logged_also_in_a_queue_that_was_empty():
+    assert why(known(), page("a", text=as_text(event("in/x")))) is Reason.EVENT
 
 
 def test_older_messages_may_go():
@@ -135,6 +141,8 @@ def test_a_state_survives_being_stored():
         "x",
         {},
         {**known("a").to_json(), "listed_at": "now"},
+        {**known("a").to_json(), "listed_at": 10**400},
+        {**known("a").to_json(), "ask_from": float("nan")},
         {**known("a").to_json(), "known": 3},
         {**known("a").to_json(), "known": [3]},
         {**known("a").to_json(), "position": {}},
