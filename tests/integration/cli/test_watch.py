@@ -8,6 +8,7 @@ import threading
 import pytest
 from support.drivers.command_line import CommandLine
 from support.services.held_workspace import HeldWorkspace
+from support.services.local_workspace import LONG
 
 from aml_provider.client.http.clients import Clock
 
@@ -115,7 +116,7 @@ def test_an_outage_is_survived_and_reported(cli, workspace, pausing, monkeypatch
     run_id = cli.started("long")
     pausing += [lambda _: workspace.faults.add("status", status=503, path=f"*/PipelineRuns/{run_id}", times=3)]
     pausing += [lambda _: None] * 3
-    pausing += [lambda _: workspace.clock.advance(40_000)]
+    pausing += [lambda _: workspace.clock.advance(LONG + 100)]
     answer = cli("runs", "watch", run_id)
     assert answer.code == 0
     assert "is tried again for up to 60 s" in answer.err
@@ -128,7 +129,7 @@ def test_the_service_decides_when_it_is_polled_again(cli, workspace, pausing, mo
     run_id = cli.started("long")
     paused = []
     workspace.faults.add("status", status=429, retry_after=77, path="*/children", times=1)
-    pausing += [paused.append, lambda _: workspace.clock.advance(40_000)]
+    pausing += [paused.append, lambda _: workspace.clock.advance(LONG + 100)]
     assert cli("runs", "watch", run_id).code == 0
     assert paused == [77.0]
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from support.airflow.task import Log, RunPipeline
+from support.services.local_workspace import LONG
 
 from aml_provider.client.errors import ForeignRun, RunFailed
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AirflowFailException, TaskDeferred
@@ -165,7 +166,7 @@ class TestWithTheSameName:
 
     def test_a_clear_submits_again_once_the_originals_run_has_ended(self, workspace, task, started):
         task.clear()
-        workspace.clock.advance(36100)
+        workspace.clock.advance(LONG + 100)
         start(task)
         assert len(workspace.runs()) == 2
 

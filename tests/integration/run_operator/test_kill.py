@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from support.airflow.moved import AirflowTaskTerminated
 from support.airflow.task import RunPipeline
-from support.services.local_workspace import serving
+from support.services.local_workspace import LONG, serving
 
 from aml_provider.client.errors import AzureMLError, RunFailed, RunTimedOut
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS, AIRFLOW_V_3_3_PLUS, AirflowTaskTimeout, TaskDeferred
@@ -174,7 +174,7 @@ def test_a_worker_that_is_interrupted_while_waiting_leaves_its_run(workspace, ta
         told(message, *values)
         if "Running" in str(operator.log) and not operator._killed:
             operator.on_kill()
-            workspace.clock.advance(40_000)
+            workspace.clock.advance(LONG + 100)
 
     operator.log.info = interrupt_then
     assert operator.execute(task.context) == workspace.only_run().id

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from support.drivers.shared_polls import assert_nothing_is_left, submit, waiting
+from support.services.local_workspace import LONG
 
 from aml_provider.triggerer import run_poller, turns
 
@@ -44,7 +45,7 @@ async def test_waits_that_are_cancelled_while_all_start_take_no_other_wait_along
         for run_id in run_ids[::3]:
             tasks[run_id].cancel()
         left = [run_id for number, run_id in enumerate(run_ids) if number % 3]
-        workspace.clock.advance(40000)
+        workspace.clock.advance(LONG + 100)
         events = await asyncio.wait_for(asyncio.gather(*(tasks[run_id] for run_id in left)), 60)
         assert [event["run_id"] for event in events] == left
         assert {event["outcome"] for event in events} == {"ended"}

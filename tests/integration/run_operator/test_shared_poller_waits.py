@@ -23,6 +23,7 @@ from support.drivers.shared_polls import (
     waiting,
 )
 from support.drivers.watching import Said
+from support.services.local_workspace import LONG
 
 from aml_provider.client.errors import PermissionDenied
 from aml_provider.triggerer import run_poller
@@ -192,7 +193,7 @@ async def test_a_line_that_blocks_blocks_only_its_own_wait(workspace):
         for run_id, log in ((blocked, block), (other, lambda level, text: None))
     ]
     try:
-        workspace.clock.advance(40_000)
+        workspace.clock.advance(LONG + 100)
         assert (await waits[1]).id == other
         assert not waits[0].done()
     finally:

@@ -101,9 +101,7 @@ class Sensors:
         if self.trigger is not None:
             self.place.waits.clear()
             self.place.turn.set()
-            waits = asyncio.ensure_future(self.place.waits.wait())
-            await asyncio.wait([self.trigger, waits], return_when=asyncio.FIRST_COMPLETED)
-            waits.cancel()
+            await self._until_waiting()
             if not self.trigger.done():
                 return None
             self.trigger.result()
@@ -130,8 +128,14 @@ class Sensors:
         trigger = AzureBlobLookTrigger(**arguments)
         self.place.waits.clear()
         state = trigger._state()
-        self.trigger = asyncio.ensure_future(trigger._until_news(lambda: trigger._open(self.place, state)))
-        await self.place.waits.wait()
+        self.trigger = asyncio.ensure_future(trigger._until_news(lambda: trigger._open(self.place, state, None)))
+        await self._until_waiting()
+
+    async def _until_waiting(self):
+        """Until the trigger waits for its next poll, or has ended."""
+        waits = asyncio.ensure_future(self.place.waits.wait())
+        await asyncio.wait([self.trigger, waits], return_when=asyncio.FIRST_COMPLETED)
+        waits.cancel()
 
     async def close(self):
         if self.trigger is not None:
