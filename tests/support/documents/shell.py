@@ -207,7 +207,7 @@ class Shell:
         state, cwd = (shlex.quote(str(self._own / name)) for name in ("state", "cwd"))
         script = (
             f'. {state} 2>/dev/null\ncd "$(cat {cwd})"\n{text}\n__code=$?\n'
-            f"declare -p >{state}\npwd >{cwd}\nexit $__code\n"
+            f"{{ declare -p; declare -f; }} >{state}\npwd >{cwd}\nexit $__code\n"
         )
         process = subprocess.Popen(
             ["bash", "-c", script],

@@ -16,10 +16,11 @@ def run(shell, text, **options):
     return shell.run(Command(1, text, ""), **options)
 
 
-def test_variables_folders_and_files_remain(shell, tmp_path):
-    run(shell, "mkdir a; cd a; own=2; export SHOWN=3")
+def test_variables_functions_folders_and_files_remain(shell, tmp_path):
+    run(shell, 'mkdir a; cd a; own=2; export SHOWN=3; again() { echo "$own" "${@:2}"; }')
     run(shell, "echo $GIVEN$own$SHOWN > file")
     assert (tmp_path / "a" / "file").read_text() == "123\n"
+    assert run(shell, "again 3 4 5") == "2 4 5\n"
     assert shell.variables()["SHOWN"] == "3"
     assert "own" not in shell.variables()
     shell.set("SHOWN", "it's")
