@@ -69,7 +69,7 @@ def read_commands(code: str, line: int) -> list[Command]:
     """Divide a console block into its commands.
 
     Raises:
-        CommandError: It does not begin with a command.
+        CommandError: It does not begin with a command, or a command has a comment.
     """
     lines = code.splitlines()
     if not lines or not lines[0].startswith("$ "):
@@ -85,6 +85,9 @@ def read_commands(code: str, line: int) -> list[Command]:
             number += 1
         if not _is_complete(text):
             raise CommandError(f"line {line + first}: the command does not end: {text}")
+        # Not in a here-document.
+        if _has_comment(text.partition("<<")[0]):
+            raise CommandError(f"line {line + first}: write the comment into the text: zsh takes it for arguments")
         shown: list[str] = []
         while number < len(lines) and not lines[number].startswith("$ "):
             shown.append(lines[number])
@@ -229,10 +232,9 @@ class Shell:
     def _serve(self, text: str) -> str:
         """Start a local workspace, which serves until the page ends; its address is a free one."""
         state, cwd = (shlex.quote(str(self._own / name)) for name in ("state", "cwd"))
-        begin, _, comment = text.partition(" #")
-        command = re.sub(r" --port \d+", "", begin).rstrip("& ") + " --port 0"
+        command = re.sub(r" --port \d+", "", text).rstrip("& ") + " --port 0"
         process = subprocess.Popen(
-            ["bash", "-c", f'. {state} 2>/dev/null\ncd "$(cat {cwd})"\nexec {_exec(command)} # {comment}'],
+            ["bash", "-c", f'. {state} 2>/dev/null\ncd "$(cat {cwd})"\nexec {_exec(command)}'],
             env={},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -258,6 +260,14 @@ def _exec(command: str) -> str:
     """Put a command's variables where ``exec`` accepts them."""
     variables = re.match(r"^(\w+=\S* +)+", command)
     return f"env {command}" if variables else command
+
+
+def _has_comment(text: str) -> bool:
+    try:
+        return any(word.startswith("#") for word in shlex.split(text))
+    except ValueError:
+        # Quotes that a here-document closes, or those of a nested command.
+        return False
 
 
 def _is_complete(text: str) -> bool:

@@ -58,8 +58,8 @@ def test_commands_continue_over_lines_and_have_their_outputs():
     assert (third.text, third.shown) == ("cat <<EOF\n$ x\nEOF", "x")
 
 
-@pytest.mark.parametrize("code", ["ls\n", "$ echo 'a\n", "$ ls \\\n", "$ cat <<EOF\nx\n"])
-def test_a_console_block_consists_of_whole_commands(code):
+@pytest.mark.parametrize("code", ["ls\n", "$ ls  # all\n", "$ echo 'a\n", "$ ls \\\n", "$ cat <<EOF\nx\n"])
+def test_a_console_block_consists_of_whole_commands_without_comments(code):
     with pytest.raises(CommandError):
         read_commands(code, 1)
 
