@@ -95,8 +95,9 @@ def _dropped_change(commit: Method) -> Method:
     """The cursor holds a version that the batch does not."""
 
     @functools.wraps(commit)
-    def all_but_one(poke: Any, detection: Any) -> Any:
-        return commit(poke, detection._replace(changes=detection.changes[: max(1, len(detection.changes) - 1)]))
+    def all_but_one(poke: Any, detection: Any, *more: Any) -> Any:
+        changes = detection.changes[: max(1, len(detection.changes) - 1)]
+        return commit(poke, detection._replace(changes=changes), *more)
 
     return all_but_one
 

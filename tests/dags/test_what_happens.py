@@ -227,6 +227,15 @@ ELSEWHERE = {
         "test_a_retry_that_raises_leaves_the_active_run_alone_until_a_clear",
     ),
     "`airflow tasks test` of a task whose run is active": ("kills/test_people.py", "tried_out"),
+    "Celery delivers a task twice, because it runs longer than the "
+    "[visibility timeout](../set-up/celery.md#a-task-that-is-delivered-twice)": (
+        "kills/cluster/test_workers.py",
+        "test_a_task_is_delivered_twice",
+    ),
+    "a worker stands still until the next try has begun, then continues": (
+        "kills/cluster/test_workers.py",
+        "test_a_worker_stands_still_while_its_task_waits",
+    ),
 }
 
 

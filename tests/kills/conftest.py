@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib.util import find_spec
 
 import pytest
 from support.airflow.killing import World, at_once
+
+# A cluster needs an environment of its own.
+collect_ignore = [] if find_spec("celery") else ["cluster"]
 
 FIGURES = pytest.StashKey[list[str]]()
 
