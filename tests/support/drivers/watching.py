@@ -7,7 +7,7 @@ import logging
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.compat import TaskDeferred
+from aml_provider.compat import AIRFLOW_V_3_0_PLUS, TaskDeferred
 from aml_provider.sensors.blob import AzureBlobChangeSensor
 from aml_provider.state.slots import VariableSlot
 from aml_provider.triggers.blob import AzureBlobLookTrigger
@@ -21,15 +21,22 @@ if TYPE_CHECKING:
 def context_of(run_id: str = "run1", *, dag_id: str = "dag", map_index: int = -1) -> Any:
     """The part of Airflow's context that a sensor reads: its task instance."""
     return {
-        "ti": SimpleNamespace(dag_id=dag_id, run_id=run_id, task_id="watch", map_index=map_index, max_tries=0),
+        "ti": SimpleNamespace(
+            dag_id=dag_id, run_id=run_id, task_id="watch", map_index=map_index, max_tries=0, try_number=1
+        ),
     }
 
 
 def variables_in_memory(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Keep Variables in a dict: Airflow's own need a database and a task that runs; tests/dags has both."""
+    """Keep Variables in a dict: Airflow's own need a database and a task that runs; tests/dags has both.
+
+    For the same reason, a rescheduled sensor of Airflow 2 has had no process before.
+    """
     variables: dict[str, str] = {}
     monkeypatch.setattr(VariableSlot, "_read", lambda slot: variables.get(slot.key))
     monkeypatch.setattr(VariableSlot, "_write", lambda slot, text: variables.__setitem__(slot.key, text))
+    if not AIRFLOW_V_3_0_PLUS:
+        monkeypatch.setattr("airflow.sensors.base._orig_start_date", lambda **_: None)
     return variables
 
 
