@@ -17,6 +17,7 @@ from support.documents.session import Session
 from support.documents.workspace import PageBlobs, PageWorkspace
 
 from aml_provider.compat import AIRFLOW_V_3_3_PLUS
+from aml_provider.operators.pipeline import AzureMLDisablePipelineOperator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -184,3 +185,5 @@ def test_mistakes_are_found(execute: Callable[[Path], Session], tmp_path: Path):
     assert len(failures) == len(expected), "\n\n".join(failures)
     for failure, pattern in zip(failures, expected, strict=True):
         assert re.search(pattern, failure), failure
+    # Otherwise the tasks of later tests would be in the DAG of a block that failed.
+    assert AzureMLDisablePipelineOperator(task_id="later", pipeline_id="quick").has_dag() is False

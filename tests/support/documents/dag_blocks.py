@@ -34,7 +34,14 @@ def load(file: Path) -> dict[str, Any]:
     Raises:
         DagError: Airflow shows an import error or a warning for it, or it has no DAG.
     """
-    bag = DagBag(str(file))
+    from airflow.sdk.definitions._internal.contextmanager import DagContext
+
+    try:
+        bag = DagBag(str(file))
+    finally:
+        # Around a block that has only tasks, a DAG is entered; if the block fails, nothing else leaves it.
+        while DagContext.get_current() is not None:
+            DagContext.pop()
     if bag.import_errors:
         raise DagError("\n".join(bag.import_errors.values()))
     if bag.captured_warnings:
