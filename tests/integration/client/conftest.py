@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.drivers.driving import DRIVERS, workspace
-from support.services.authority import Authority
+from support.services.authority import CLIENT, TENANT, Authority
 from support.services.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -48,3 +48,15 @@ def authority(running_authority: Authority, monkeypatch) -> Authority:
     for name, value in running_authority.proxy.items():
         monkeypatch.setenv(name, value)
     return running_authority
+
+
+@pytest.fixture
+def pod(authority, monkeypatch, tmp_path):
+    """The environment of a pod as the webhook leaves it, whose token its identity trusts."""
+    path = tmp_path / "azure-identity-token"
+    path.write_text("token of the service account")
+    authority.federated[CLIENT] = path.read_text()
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(path))
+    monkeypatch.setenv("AZURE_TENANT_ID", TENANT)
+    monkeypatch.setenv("AZURE_CLIENT_ID", CLIENT)
+    return monkeypatch

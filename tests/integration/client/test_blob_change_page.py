@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support.services.authority import CLIENT, TENANT, settings
+from support.services.authority import CLIENT, settings
 
 from aml_provider.blobs.access import LIST, ContainerAccess
 from aml_provider.blobs.refusal import refusal
@@ -23,18 +23,6 @@ def quoted() -> dict[str, str]:
     """The error below each heading of the page's last part."""
     _, _, section = PAGE.read_text().partition("## If it does not work\n")
     return dict(re.findall(r"^### (.+)\n\n```text\n(.+)\n```$", section, re.MULTILINE))
-
-
-@pytest.fixture
-def pod(authority, monkeypatch, tmp_path):
-    """The environment of a pod as the webhook leaves it, whose token its identity trusts."""
-    path = tmp_path / "azure-identity-token"
-    path.write_text("token of the service account")
-    authority.federated[CLIENT] = path.read_text()
-    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(path))
-    monkeypatch.setenv("AZURE_TENANT_ID", TENANT)
-    monkeypatch.setenv("AZURE_CLIENT_ID", CLIENT)
-    return monkeypatch
 
 
 def sign_in():

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support.services.authority import CLIENT, TENANT, settings
+from support.services.authority import CLIENT, settings
 
 from aml_provider.client.auth.credentials import build_credential, get_token
 from aml_provider.client.errors import AzureMLError
@@ -21,18 +21,6 @@ def quoted() -> set[str]:
     _, _, section = PAGE.read_text().partition("## What a mistake does\n")
     section, _, _ = section.partition("\n## ")
     return set(re.findall(r"^\| `([^`]+)`", section, re.MULTILINE))
-
-
-@pytest.fixture
-def pod(authority, monkeypatch, tmp_path):
-    """The environment of a pod as the webhook leaves it, whose token its identity trusts."""
-    path = tmp_path / "azure-identity-token"
-    path.write_text("token of the service account")
-    authority.federated[CLIENT] = path.read_text()
-    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(path))
-    monkeypatch.setenv("AZURE_TENANT_ID", TENANT)
-    monkeypatch.setenv("AZURE_CLIENT_ID", CLIENT)
-    return monkeypatch
 
 
 def sign_in():
