@@ -53,6 +53,7 @@ SDK_V2 := .venv-sdk-v2/.installed
 CLUSTERED := .venv-cluster/.installed
 KILLED := $(if $(CLUSTER),$(CLUSTERED),$(if $(OLD),$(OLDEST),$(NEWEST)))
 KILLS := tests/kills$(if $(CLUSTER),/cluster)
+STORMED := $(if $(filter cluster,$(SCALE)),$(CLUSTERED),$(NEWEST))
 PEERS := .venv-bench/.installed
 RELEASE := .venv-release/.installed
 DOCS := .venv-docs/.installed
@@ -103,8 +104,8 @@ matrix: $(NEWEST) $(AZURITE) ## Examine the built package on every Airflow and P
 kills: $(KILLED) ## Kill a real Airflow's processes at all kinds of moments and count the runs (OLD=1: the oldest Airflow's; CLUSTER=1: those of a cluster)
 	@$(dir $(KILLED))bin/python -m pytest $(KILLS) $(ARGS)
 
-chaos: $(NEWEST) $(AZURITE) ## A storm over a real Airflow, judged by what it left (SEED=1; SCALE=full: half an hour, on PostgreSQL)
-	@PYTHONPATH=scripts:tests .venv/bin/python -m chaos --scale $(SCALE) $(if $(SEED),--seed $(SEED)) $(ARGS)
+chaos: $(STORMED) $(AZURITE) ## A storm over a real Airflow, judged by what it left (SEED=1; SCALE=full: half an hour, on PostgreSQL; SCALE=cluster: on a cluster)
+	@PYTHONPATH=scripts:tests $(dir $(STORMED))bin/python -m chaos --scale $(SCALE) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 chaos-oracle: $(NEWEST) $(AZURITE) ## Let small storms find bugs that are put in on purpose
 	@.venv/bin/python -m pytest tests/chaos $(ARGS)

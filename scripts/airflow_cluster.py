@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 REPLICAS = ("scheduler-2", "triggerer-2", "worker-2", "worker-3")
 _HOSTS = Path(__file__).parent / "cluster_host"
 _HOST = "CLUSTER_HOST"
+# What Airflow's part for Celery logs when a task is delivered that has a process already.
+_REFUSED = "Task already running elsewhere, ignoring redelivered message"
 # The tasks of one worker at the same time.
 _CONCURRENCY = 2
 
@@ -108,6 +110,10 @@ class AirflowCluster(LocalAirflow):
         except (OperationalError, RedisError):  # there is no broker at the moment, or it has closed an old connection
             return set()
         return {name.partition("@")[2] for reply in found for name in reply}
+
+    def refusals(self) -> int:
+        """How often a worker was given a task that had a process elsewhere."""
+        return sum(log.read_text(errors="replace").count(_REFUSED) for log in self._home.glob("worker*.log"))
 
     def shut_down(self, name: str, number: signal.Signals) -> None:
         """Ask a component's main process to end, and forget the component; the caller waits for its processes.

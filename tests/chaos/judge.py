@@ -100,6 +100,7 @@ def judge(storm: Storm, load: BlobLoad) -> Verdict:
         **_adoptions(storm.witnesses, endings),
         **job_promises.figures(ours, requests),
         "requests": len(requests),
+        **storm.deliveries(),
         **load.figures(),
     }
     return Verdict([*found, *load.violations(storm.airflow)], excused, seen, runs, acts)

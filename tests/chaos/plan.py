@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chaos.pipeline_load import DEFERRED, LONG, Start, starts, with_jobs
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Kills of a task's processes; the others are kills of components.
 TASK_KILLS = ("task", "supervisor", "both")
+# For how many seconds a database is away: a failover takes so long.
+_AWAY = 30.0
 
 
 class Kill(NamedTuple):
@@ -26,7 +29,8 @@ class Kill(NamedTuple):
     Args:
         at: Seconds since the storm began.
         what: ``task`` (the process that runs an operator), ``supervisor``, ``both``, a component such as
-            ``triggerer``, ``scheduler alone`` (its workers live on), or ``everything``.
+            ``triggerer``, ``scheduler alone`` (its workers live on), ``everything``, or the ``broker`` of a cluster,
+            which comes back empty.
         dice: Picks one of those that there are, from 0 to 1.
         pause: Seconds until a component is started again.
     """
@@ -38,17 +42,52 @@ class Kill(NamedTuple):
 
 
 class Freeze(NamedTuple):
-    """SIGSTOP of a triggerer, and SIGCONT when it counts as dead.
+    """SIGSTOP of a component, and SIGCONT when it counts as dead.
 
     Args:
         at: Seconds since the storm began.
+        what: ``triggerer``, or ``worker`` of a cluster.
         dice: Picks one of those that there are, from 0 to 1.
         seconds: For how long it stands still.
     """
 
     at: float
+    what: str
     dice: float
     seconds: float
+
+
+class Shutdown(NamedTuple):
+    """A worker of a cluster is asked to end, killed if it does not end in time, and started again.
+
+    Args:
+        at: Seconds since the storm began.
+        what: ``warm`` (Celery waits for its tasks) or ``cold`` (Celery interrupts them).
+        dice: Picks one of those that there are, from 0 to 1.
+        seconds: The time that it has.
+    """
+
+    at: float
+    what: str
+    dice: float
+    seconds: float
+
+
+class Outage(NamedTuple):
+    """What a cluster is connected to fails.
+
+    Args:
+        at: Seconds since the storm began.
+        what: ``database`` (it is away) or ``connections`` (all that are open to the database and the broker break).
+        seconds: For how long the database is away.
+    """
+
+    at: float
+    what: str
+    seconds: float
+
+
+Break = Kill | Freeze | Shutdown | Outage
 
 
 class Trouble(NamedTuple):
@@ -90,7 +129,7 @@ class Scale(NamedTuple):
         seconds: Until the last act is due; the storm takes longer if the machine does.
         dag_runs: Of each DAG; of some of them, with components instead of published pipelines.
         kills: Of each kind.
-        freezes: Of triggerers.
+        freezes: Of each kind.
         frozen: For how many seconds.
         faults: How many, without those of the next line.
         job_faults: At requests that only tasks with components and job schedules make.
@@ -98,12 +137,15 @@ class Scale(NamedTuple):
         deadline: ``execution_timeout`` of tasks that have one, in seconds.
         parallelism: How many tasks may be on a worker.
         at_least: What a storm must have done and seen to be worth its name, by the report's words.
+        engine: What Airflow runs on: ``SQLite``, ``PostgreSQL``, or ``cluster``.
+        shutdowns: Of each kind.
+        outages: Of each kind.
     """
 
     seconds: float
     dag_runs: Mapping[str, int]
     kills: Mapping[str, int]
-    freezes: int
+    freezes: Mapping[str, int]
     frozen: float
     faults: int
     job_faults: int
@@ -111,6 +153,9 @@ class Scale(NamedTuple):
     deadline: float
     parallelism: int
     at_least: Mapping[str, int]
+    engine: str
+    shutdowns: Mapping[str, int] = MappingProxyType({})
+    outages: Mapping[str, int] = MappingProxyType({})
 
 
 SCALES = {
@@ -125,7 +170,7 @@ SCALES = {
             "pipelines_people": 2,
         },
         kills={"task": 3, "supervisor": 2, "both": 2, "triggerer": 2, "scheduler": 1, "execution-api": 1},
-        freezes=1,
+        freezes={"triggerer": 1},
         frozen=18,
         faults=40,
         job_faults=25,
@@ -139,6 +184,7 @@ SCALES = {
             "kills": 8,
             "faults": 25,
         },
+        engine="SQLite",
     ),
     "full": Scale(
         seconds=1800,
@@ -160,7 +206,7 @@ SCALES = {
             "execution-api": 8,
             "everything": 2,
         },
-        freezes=10,
+        freezes={"triggerer": 10},
         frozen=34,
         faults=620,
         job_faults=300,
@@ -178,6 +224,46 @@ SCALES = {
             "kills": 200,
             "faults": 650,
         },
+        engine="PostgreSQL",
+    ),
+    "cluster": Scale(
+        seconds=360,
+        dag_runs={
+            "pipelines_worker": 5,
+            "pipelines_deferred": 10,
+            "pipelines_mapped": 4,
+            "pipelines_deadline": 2,
+            "pipelines_changing": 2,
+            "pipelines_people": 5,
+        },
+        kills={
+            "task": 8,
+            "supervisor": 6,
+            "both": 6,
+            "worker": 4,
+            "triggerer": 3,
+            "scheduler": 3,
+            "execution-api": 1,
+            "broker": 2,
+        },
+        freezes={"triggerer": 1, "worker": 2},
+        frozen=45,
+        faults=160,
+        job_faults=80,
+        stories=10,
+        deadline=25,
+        parallelism=10,
+        at_least={
+            "pipeline task instances": 80,
+            "jobs": 20,
+            "blob versions in watched folders": 1000,
+            "tasks that Celery delivered again": 3,
+            "kills": 25,
+            "faults": 100,
+        },
+        engine="cluster",
+        shutdowns={"warm": 1, "cold": 2},
+        outages={"database": 1, "connections": 3},
     ),
 }
 
@@ -282,7 +368,7 @@ class Plan(NamedTuple):
     quirks: tuple[str, ...]
     starts: tuple[Start, ...]
     task_kills: tuple[Kill, ...]
-    breaks: tuple[Kill | Freeze, ...]
+    breaks: tuple[Break, ...]
     troubles: tuple[Trouble, ...]
     stories: tuple[Story, ...]
 
@@ -305,17 +391,17 @@ class Plan(NamedTuple):
         """
         size = SCALES[scale]
         # Each part has dice of its own: a change of one leaves the others as they were.
-        parts = ("quirks", "starts", "kills", "troubles", "stories", "jobs", "job quirks", "job troubles")
+        parts = ("quirks", "starts", "kills", "troubles", "stories", "jobs", "job quirks", "job troubles", "cluster")
         dice = {part: random.Random(f"{seed}/{part}") for part in parts}
         begun = with_jobs(dice["jobs"], starts(dice["starts"], size.dag_runs, size.seconds))
-        kills = _kills(dice["kills"], size)
+        breaks = sorted([*_kills(dice["kills"], size), *_cluster(dice["cluster"], size)], key=lambda act: act.at)
         return cls(
             seed=seed,
             scale=scale,
             quirks=dice["quirks"].choice(_QUIRKS) + dice["job quirks"].choice(_JOB_QUIRKS),
             starts=begun,
-            task_kills=tuple(kill for kill in kills if isinstance(kill, Kill) and kill.what in TASK_KILLS),
-            breaks=tuple(kill for kill in kills if isinstance(kill, Freeze) or kill.what not in TASK_KILLS),
+            task_kills=tuple(act for act in breaks if isinstance(act, Kill) and act.what in TASK_KILLS),
+            breaks=tuple(act for act in breaks if act.what not in TASK_KILLS),
             troubles=_in_order(
                 *_troubles(dice["troubles"], size, size.faults, _WHERE),
                 *_troubles(dice["job troubles"], size, size.job_faults, _WHERE_JOBS),
@@ -324,14 +410,22 @@ class Plan(NamedTuple):
         )
 
 
-def _kills(dice: random.Random, size: Scale) -> list[Kill | Freeze]:
-    moments: list[Kill | Freeze] = [
-        Kill(_moment(dice, size, begin=0.1), what, dice.random(), round(dice.uniform(0, 4), 1))
-        for what, number in size.kills.items()
-        for _ in range(number)
-    ]
-    moments += [Freeze(_moment(dice, size, begin=0.2), dice.random(), size.frozen) for _ in range(size.freezes)]
-    return sorted(moments, key=lambda moment: moment.at)
+def _kills(dice: random.Random, size: Scale) -> Iterator[Kill | Freeze]:
+    for what, number in size.kills.items():
+        for _ in range(number):
+            yield Kill(_moment(dice, size, begin=0.1), what, dice.random(), round(dice.uniform(0, 4), 1))
+    for what, number in size.freezes.items():
+        for _ in range(number):
+            yield Freeze(_moment(dice, size, begin=0.2), what, dice.random(), size.frozen)
+
+
+def _cluster(dice: random.Random, size: Scale) -> Iterator[Shutdown | Outage]:
+    for what, number in size.shutdowns.items():
+        for _ in range(number):
+            yield Shutdown(_moment(dice, size, begin=0.1), what, dice.random(), round(dice.uniform(2, 30), 1))
+    for what, number in size.outages.items():
+        for _ in range(number):
+            yield Outage(_moment(dice, size, begin=0.1), what, _AWAY)
 
 
 def _troubles(dice: random.Random, size: Scale, number: int, weights: Mapping[str, int]) -> Iterator[Trouble]:

@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaos.blob_load import BlobLoad
-from chaos.breakage import Breakage
+from chaos.breakage import Breakage, ClusterBreakage
 from chaos.journal import Journal
 from chaos.people import ENDED, People
 from chaos.pipeline_load import LONG, TASKS, Start
 from chaos.plan import REQUESTS, Plan
 from chaos.witnesses import Witnesses
 from chaos.workspace import StormWorkspace
-from local_airflow import LocalAirflow
+from local_airflow import LocalAirflow, free_port
 from postgres import Postgres
 from processes import Guard, ServiceError
 from task_instances import TaskInstances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Self
+    from typing import Any, Self
 
 DAGS = Path(__file__).parent / "dags"
 #: A DAG run that brings the first key of this workspace before anything breaks: later doubts need that evidence.
@@ -37,6 +37,8 @@ _RESTS = 60
 # Seconds after which people end what would go on for ever.
 _PATIENCE = 60
 _TOLD_EVERY = 120
+# Seconds after which Celery delivers a task again that has not ended.
+_VISIBILITY_TIMEOUT = 12
 
 
 class OverError(Exception):
@@ -75,26 +77,10 @@ class Storm:
             resources.enter_context(self.workspace)
             resources.enter_context(self.load)
             self.load.prepare()
-            database_url = None
-            if self.plan.scale == "full":
-                postgres = resources.enter_context(Postgres(guard, log=self._home / "postgres.log"))
-                database_url = postgres.url
-            self.airflow = resources.enter_context(
-                LocalAirflow(
-                    guard,
-                    self._home,
-                    dags=DAGS,
-                    connections={"azureml_default": self.workspace.connection(), **self.load.connections()},
-                    report=self._report,
-                    settings=_settings(self.plan),
-                    serve_tasks_apart=True,
-                    database_url=database_url,
-                    variables=self._variables,
-                    # Elsewhere too somebody starts again what has ended.
-                    restarted=partial(self.journal.note, "start of a component that ended by itself"),
-                )
-            )
-            self.airflow.start("triggerer-2")
+            self.airflow, self._breakage = self._prepare(guard, resources)
+            resources.enter_context(self.airflow)
+            if "triggerer-2" not in self.airflow.components:
+                self.airflow.start("triggerer-2")
             self._tasks = TaskInstances(self.airflow)
             self.people = People(self.airflow, self._tasks, self.workspace, self.journal, self._siblings.__getitem__)
             self.witnesses = Witnesses(self.airflow, self.plan.size.deadline)
@@ -116,7 +102,6 @@ class Storm:
         self._trigger(FIRST)
         self.airflow.wait(lambda: self._has_ended(FIRST), "the first pipelines have run", timeout=_CALM)
         self._report("the storm begins")
-        breakage = Breakage(self.airflow, self.journal, self._sleep)
         self.load.start()
         begun = time.monotonic()
 
@@ -128,8 +113,8 @@ class Storm:
         pool = ThreadPoolExecutor()
         lanes = [
             pool.submit(each, self.plan.starts, self._trigger),
-            pool.submit(each, self.plan.task_kills, breakage.kill_task),
-            pool.submit(each, self.plan.breaks, breakage.break_component),
+            pool.submit(each, self.plan.task_kills, self._breakage.kill_task),
+            pool.submit(each, self.plan.breaks, self._breakage.break_component),
             pool.submit(each, self.plan.troubles, self._make_trouble),
             pool.submit(self.people.play, self.plan.stories, begun, self._sleep),
         ]
@@ -161,7 +146,48 @@ class Storm:
         """All DAGs."""
         return [dag["dag_id"] for dag in self.airflow.get("/dags", limit=500)["dags"]]
 
+    def deliveries(self) -> dict[str, int]:
+        """How often Celery delivered a task that had a process already, for the report; nothing without Celery."""
+        return {"tasks that Celery delivered again": self.airflow.refusals()} if self._is_cluster else {}
+
     # --- parts of it ---
+
+    @property
+    def _is_cluster(self) -> bool:
+        return self.plan.size.engine == "cluster"
+
+    def _prepare(self, guard: Guard, resources: contextlib.ExitStack) -> tuple[LocalAirflow, Breakage]:
+        """An Airflow that has not been started, and what breaks it; what it needs has been started."""
+        options: dict[str, Any] = {
+            "dags": DAGS,
+            "connections": {"azureml_default": self.workspace.connection(), **self.load.connections()},
+            "report": self._report,
+            "settings": _settings(self.plan),
+            "variables": self._variables,
+            # Elsewhere too somebody starts again what has ended.
+            "restarted": partial(self.journal.note, "start of a component that ended by itself"),
+        }
+        if self.plan.size.engine == "SQLite":
+            airflow = LocalAirflow(guard, self._home, serve_tasks_apart=True, **options)
+            return airflow, Breakage(airflow, self.journal, self._sleep)
+        database = resources.enter_context(Postgres(guard, log=self._home / "postgres.log"))
+        if not self._is_cluster:
+            airflow = LocalAirflow(guard, self._home, serve_tasks_apart=True, database_url=database.url, **options)
+            return airflow, Breakage(airflow, self.journal, self._sleep)
+        # Only the environment of a cluster has what these import.
+        from airflow_cluster import AirflowCluster
+        from valkey import Valkey
+
+        broker = resources.enter_context(Valkey(guard, port=free_port(), log=self._home / "valkey.log"))
+        cluster = AirflowCluster(
+            guard,
+            self._home,
+            broker=broker,
+            database_url=database.url,
+            visibility_timeout=_VISIBILITY_TIMEOUT,
+            **options,
+        )
+        return cluster, ClusterBreakage(cluster, self.journal, self._sleep, broker=broker, database=database)
 
     def _wait_for(self, lanes: list) -> None:
         told = time.monotonic()
@@ -237,7 +263,7 @@ class Storm:
 
 
 def _settings(plan: Plan) -> dict[str, dict[str, object]]:
-    full = plan.scale == "full"
+    small = plan.size.engine == "SQLite"
     return {
         "core": {"parallelism": plan.size.parallelism, "max_active_tasks_per_dag": 500, "max_active_runs_per_dag": 500},
         "api": {"maximum_page_limit": 1000},
@@ -246,15 +272,15 @@ def _settings(plan: Plan) -> dict[str, dict[str, object]]:
             "job_heartbeat_sec": 2,
             "scheduler_heartbeat_sec": 2,
             # On a busy machine a scheduler that counts as dead too soon takes its own tasks for orphans.
-            "scheduler_health_check_threshold": 60 if full else 15,
+            "scheduler_health_check_threshold": 15 if small else 60,
             "orphaned_tasks_check_interval": 5,
-            "task_instance_heartbeat_timeout": 60 if full else 20,
+            "task_instance_heartbeat_timeout": {"SQLite": 20, "PostgreSQL": 60, "cluster": 30}[plan.size.engine],
             "task_instance_heartbeat_timeout_detection_interval": 3,
             # A task whose worker died before it had begun.
-            "task_queued_timeout": 120 if full else 30,
+            "task_queued_timeout": 30 if small else 120,
             "task_queued_timeout_check_interval": 5,
             "num_stuck_in_queued_retries": 100,
         },
-        "triggerer": {"job_heartbeat_sec": 2, "triggerer_health_check_threshold": 20 if full else 11},
+        "triggerer": {"job_heartbeat_sec": 2, "triggerer_health_check_threshold": 11 if small else 20},
         "azureml": {"deployment_id": "chaos", "lookup_grace": 8, "retry_budget": 15},
     }

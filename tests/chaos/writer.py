@@ -37,7 +37,7 @@ class Scale(NamedTuple):
     seconds: float
 
 
-SCALES = {"small": Scale(300, 4, 50.0), "full": Scale(5000, 16, 1400.0)}
+SCALES = {"small": Scale(300, 4, 50.0), "full": Scale(5000, 16, 1400.0), "cluster": Scale(1200, 6, 320.0)}
 
 
 class Step(NamedTuple):

@@ -13,8 +13,6 @@ from valkey import Valkey
 
 #: Seconds after which the broker delivers a task again that has not ended.
 VISIBILITY_TIMEOUT = 12
-#: What Airflow's part for Celery logs when a task is delivered that has a process already.
-REFUSED = "Task already running elsewhere, ignoring redelivered message"
 
 
 class Cluster(World):
@@ -55,7 +53,7 @@ class Cluster(World):
 
     def refusals(self):
         """How often a worker was given a task that had a process elsewhere."""
-        return sum(log.read_text(errors="replace").count(REFUSED) for log in self._home.glob("worker*.log"))
+        return self.airflow.refusals()
 
     def shut_down(self, worker, number):
         """Ask a worker to end: SIGTERM for Celery's warm shutdown, SIGQUIT for the cold one."""

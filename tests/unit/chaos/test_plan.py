@@ -7,7 +7,7 @@ from itertools import chain
 
 import pytest
 from chaos.pipeline_load import LONG, TASKS, runs_jobs
-from chaos.plan import REQUESTS, SCALES, TASK_KILLS, Freeze, Plan
+from chaos.plan import REQUESTS, SCALES, TASK_KILLS, Freeze, Kill, Outage, Plan, Shutdown
 
 from aml_provider.emulator.faults import KINDS, Faults
 from aml_provider.emulator.quirks import Quirks
@@ -51,10 +51,15 @@ def test_everything_is_due_in_its_order_and_within_the_time(plan):
 
 def test_the_scale_is_what_is_drawn(plan):
     size = plan.size
-    kills = [kill for kill in (*plan.task_kills, *plan.breaks) if not isinstance(kill, Freeze)]
-    assert Counter(kill.what for kill in kills) == size.kills
+
+    def drawn(kind):
+        return Counter(act.what for act in (*plan.task_kills, *plan.breaks) if isinstance(act, kind))
+
+    assert drawn(Kill) == size.kills
+    assert drawn(Freeze) == size.freezes
+    assert drawn(Shutdown) == size.shutdowns
+    assert drawn(Outage) == size.outages
     assert {kill.what for kill in plan.task_kills} <= set(TASK_KILLS)
-    assert len(plan.breaks) - sum(size.kills[what] for what in size.kills.keys() - set(TASK_KILLS)) == size.freezes
     assert len(plan.troubles) == size.faults + size.job_faults
     assert Counter(start.dag_id.replace("jobs_", "pipelines_") for start in plan.starts) == size.dag_runs
 
@@ -71,7 +76,7 @@ def test_a_fixed_share_of_the_dag_runs_runs_components_and_the_seed_decides_whic
 
 def test_a_plan_holds_more_than_a_storm_must_have_done(plan):
     tasks = list(chain.from_iterable(start.tasks for start in plan.starts))
-    kills = sum(not isinstance(kill, Freeze) for kill in (*plan.task_kills, *plan.breaks))
+    kills = sum(isinstance(act, Kill) for act in (*plan.task_kills, *plan.breaks))
     assert len(set(tasks)) == len(tasks) >= plan.size.at_least["pipeline task instances"]
     assert kills >= plan.size.at_least["kills"]
     assert sum(trouble.details.get("times", 1) for trouble in plan.troubles) >= plan.size.at_least["faults"]
