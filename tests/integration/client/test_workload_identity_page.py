@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from aml_provider.client.auth.credentials import build_credential, get_token
 from aml_provider.client.errors import AzureMLError
 
 PAGE = Path(__file__).parents[3] / "docs" / "set-up" / "workload-identity.md"
+# The image of the pod is an old one.
+BEFORE_SIGN_IN = "No module named aml_provider"
 # The identity signs in, and then lacks a role: the workspace or a storage account refuses it, not Microsoft Entra.
 AFTER_SIGN_IN = {"403", "AuthorizationPermissionMismatch"}
 
@@ -81,5 +85,11 @@ def test_a_mistake_leads_to_the_error_on_the_page(said, authority, pod):
     assert next_step in str(caught.value)
 
 
+def test_a_python_without_this_provider_says_what_is_on_the_page():
+    command = [sys.executable, "-I", "-S", "-m", "aml_provider", "check"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    assert BEFORE_SIGN_IN in said
+
+
 def test_the_page_lists_these_mistakes_and_no_others():
-    assert quoted() == {*MISTAKES, *AFTER_SIGN_IN}
+    assert quoted() == {BEFORE_SIGN_IN, *MISTAKES, *AFTER_SIGN_IN}
