@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 #: What runs, besides one of each: two API servers, of which one is only for tasks, and a DAG processor.
 REPLICAS = ("scheduler-2", "triggerer-2", "worker-2", "worker-3")
-_HOSTS = Path(__file__).parent / "cluster_host"
+#: A folder for the path of its processes, in which they find the names of their machines.
+HOSTS = Path(__file__).parent / "cluster_host"
 _HOST = "CLUSTER_HOST"
 # What Airflow's part for Celery logs when a task is delivered that has a process already.
 _REFUSED = "Task already running elsewhere, ignoring redelivered message"
@@ -70,7 +71,7 @@ class AirflowCluster(LocalAirflow):
             serve_tasks_apart=True,
             database_url=database_url,
             # The commands that are no component, such as the one that prepares the database, have another name.
-            variables={"PYTHONPATH": str(_HOSTS), _HOST: "terminal", **(variables or {})},
+            variables={"PYTHONPATH": str(HOSTS), _HOST: "terminal", **(variables or {})},
             **options,
         )
         self._celery = Celery(broker=broker.url, set_as_current=False)
