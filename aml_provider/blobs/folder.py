@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from aml_provider.blobs.wasb import account_of, without_side
-from aml_provider.client.arguments import wrong_type
+from aml_provider.client.arguments import as_plain_address, wrong_type
 from aml_provider.client.errors import InvalidArgument
 
 _CONTAINER = re.compile(r"\$[a-z]{3,}|(?=.{3,63}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -105,14 +105,7 @@ def as_store_path(argument: str, value: Any) -> tuple[str, str]:
 
 
 def _checked_container(container_url: str, *, allow_http: bool) -> str:
-    if not isinstance(container_url, str):
-        raise wrong_type("container_url", container_url, "text", secret=True)
-    bare = re.split(r"[?#]", container_url, maxsplit=1)[0]
-    # Checked first, because every other message repeats the URL.
-    if "@" in bare.partition("//")[2].partition("/")[0]:
-        raise InvalidArgument("container_url", "it contains a user name or password; secrets belong in the connection")
-    if bare != container_url:
-        raise InvalidArgument("container_url", f"{bare} has a query string; a SAS or key belongs in the connection")
+    bare = as_plain_address("container_url", container_url)
     try:
         parts = urlsplit(bare)
         host, _ = parts.hostname or "", parts.port

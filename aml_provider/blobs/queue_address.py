@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from aml_provider.blobs.folder import is_loopback
 from aml_provider.blobs.wasb import without_side
-from aml_provider.client.arguments import wrong_type
+from aml_provider.client.arguments import as_plain_address
 from aml_provider.client.errors import InvalidArgument
 
 _QUEUE = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -19,21 +19,15 @@ def check_wake_queue(argument: str, value: object) -> str:
     Raises:
         InvalidArgument: It cannot be used; the message does not repeat a query string, which may hold a SAS.
     """
-    if not isinstance(value, str):
-        raise wrong_type(argument, value, "text", secret=True)
-    bare = re.split(r"[?#]", value, maxsplit=1)[0]
-    if "@" in bare:
-        raise InvalidArgument(argument, "it contains a user name or password; secrets belong in the connection")
+    value = as_plain_address(argument, value)
     if "://" not in value:
         if _QUEUE.fullmatch(value):
             return value
         raise InvalidArgument(
             argument,
-            f"{bare!r} is neither the name of a queue (3 to 63 lower-case letters, digits and single hyphens) nor an "
+            f"{value!r} is neither the name of a queue (3 to 63 lower-case letters, digits and single hyphens) nor an "
             "address https://ACCOUNT.queue.core.windows.net/QUEUE",
         )
-    if bare != value:
-        raise InvalidArgument(argument, f"{bare} has a query string; a SAS or key belongs in the connection")
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname or "", parts.port

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from datetime import UTC, datetime
 from enum import Enum
@@ -47,6 +48,24 @@ def as_name(argument: str, value: Any) -> str:
         raise wrong_type(argument, value, "text")
     if not value.strip():
         raise InvalidArgument(argument, f"is {value!r}; it must name something")
+    return value
+
+
+def as_plain_address(argument: str, value: Any) -> str:
+    """Check that an address holds no secret, before any other check: the messages of those repeat it.
+
+    Raises:
+        InvalidArgument: It is not text, or it has a login, a query string or a fragment. The message names
+            ``argument``, and repeats neither.
+    """
+    if not isinstance(value, str):
+        raise wrong_type(argument, value, "text", secret=True)
+    bare = re.split(r"[?#]", value, maxsplit=1)[0]
+    # Anywhere: with a slash or the scheme left out, the login is in another part of the address.
+    if "@" in bare:
+        raise InvalidArgument(argument, "it contains a user name or password; secrets belong in the connection")
+    if bare != value:
+        raise InvalidArgument(argument, f"{bare} has a query string; a SAS or key belongs in the connection")
     return value
 
 

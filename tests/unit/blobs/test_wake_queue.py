@@ -59,7 +59,7 @@ def test_a_queue_is_named_by_its_address_or_within_the_folders_account(name, url
         ("store/events", "neither the name of a queue"),
         ("", "neither the name of a queue"),
         (f"{URL}?sig=hidden", "has a query string"),
-        ("events?sig=hidden", "neither the name"),
+        ("events?sig=hidden", "has a query string"),
         ("https://me:hidden@acc.queue.core.windows.net/events", "user name or password"),
         ("https:/me:hidden@acc.queue.core.windows.net/events", "user name or password"),
         ("https://acc.blob.core.windows.net/events", "that is acc.queue.core.windows.net"),
