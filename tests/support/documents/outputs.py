@@ -12,6 +12,8 @@ _CHANGING = [
     (re.compile(r"(?!\d0{7}-0{4}-4000-8000-)\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<id>"),
     (re.compile(r"\bairflow-[0-9a-f]{12,}(-[0-9a-z-]+)?\b"), "<id>"),
     (re.compile(r"\b\d+(\.\d+)? ?(ms|s|seconds?|min|minutes?|hours?)\b"), "<duration>"),
+    # pytest adds hours and minutes to what takes longer than a minute.
+    (re.compile(r"<duration> \(\d+:\d\d:\d\d\)"), "<duration>"),
     (re.compile(r"\b(127\.0\.0\.1|localhost):\d+"), "<address>"),
     (re.compile(r"[=]{3,}|[-]{3,}|[─━]{3,}|={1,2}\+"), "==="),
 ]

@@ -17,6 +17,7 @@ from support.documents.shell import CommandError, read_commands
         ("…\nd", "d"),
         ("created 2026-11-22T18:52:54+00:00", "created 2027-01-02T03:04:05.678+00:00"),
         ("3 passed in 18.00s", "3 passed in 2.5s"),
+        ("3 passed in 18.00s", "3 passed in 79.17s (0:01:19)"),
         ("id   | name\n=====+======\n1 | a", "id | name\n===+==========\n1  | a"),
         ("run 1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", "run 00000000-bbfd-4b2d-9b5d-ab8dfbbd4bed"),
         ("on http://127.0.0.1:8700/a", "on http://127.0.0.1:41234/a"),
