@@ -24,6 +24,9 @@ _BEYOND_DEADLINE = 900.0
 #: The field of an event with the time at which its trigger fired, by the triggerer's clock, in seconds since the epoch.
 FIRED_AT = "fired_at"
 
+# Seconds. The service creates a run some time after its submission was sent, and its times are whole seconds.
+_CLOCKS_AGREE = 120.0
+
 # Seconds. A timer may fire a little early; the task would then defer again for a fraction of a second.
 _LAST_MOMENT = 1.0
 
@@ -46,6 +49,26 @@ def deadline_of(started: datetime | None, timeout: timedelta | None) -> float | 
     if timeout is None or timeout > LONGEST_TIMEOUT:
         return None
     return (time.time() if started is None else started.timestamp()) + timeout.total_seconds()
+
+
+def first_clock_behind(*, begun: float, sent: float, created: float, ahead: float) -> float:
+    """The time by which the clock of the worker that began a try is behind ours, where that is minutes.
+
+    That worker computed the deadline. It stored the instant at which it submitted the run, and the service knows when
+    it created the run, so the service's clock leads from one worker's clock to the other's.
+
+    Args:
+        begun: When the try began, by the first worker's clock.
+        sent: When the run was submitted. If that is before ``begun``, an earlier try did it, perhaps elsewhere.
+        created: When the run was created, by the service's clock.
+        ahead: The seconds by which our clock is ahead of the service's.
+
+    Returns:
+        Seconds; 0 if the clocks agree, if the first one is ahead, and if nothing is known. All other times are in
+        seconds since the epoch.
+    """
+    behind = created + ahead - sent
+    return behind if sent >= begun and behind > _CLOCKS_AGREE else 0.0
 
 
 def in_words(deadline: float) -> str:

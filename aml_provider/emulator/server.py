@@ -142,6 +142,8 @@ class _Server(uvicorn.Server):
             lifespan="off",
             log_config=None,
             access_log=False,
+            # The workspace has a clock of its own.
+            date_header=False,
             # Trust what a proxy on this machine reports about its callers, whatever FORWARDED_ALLOW_IPS says.
             forwarded_allow_ips=["127.0.0.1", "::1"],
             timeout_graceful_shutdown=1,

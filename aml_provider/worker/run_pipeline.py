@@ -140,7 +140,7 @@ class RunTry:
                 raise unwatched(run_id, event.get("message"), event.get("retry_after"))
         with self._workspace(run_id) as (client, submission):
             run = self._wait.read(client, run_id)
-            if run.state.is_final or (event["outcome"] == "deadline" and self._wait.is_late(event)):
+            if run.state.is_final or (event["outcome"] == "deadline" and self._is_late(event, run, client)):
                 return self._conclude(client, submission, run)
             self._cancel_if_ended(client, submission, run_id)
         if event["outcome"] == "deadline":
@@ -151,6 +151,15 @@ class RunTry:
                 "Run %s was reported as ended, and is now %s again. The task continues to wait.", run_id, run.status
             )
         return self._wait.in_triggerer(run_id, clock_ahead(event))
+
+    def _is_late(self, event: Mapping[str, Any], run: PipelineRun, client: Client) -> bool:
+        self._compare_clocks(run, client)
+        return self._wait.is_late(event)
+
+    def _compare_clocks(self, run: PipelineRun, client: Client) -> None:
+        record = None if self._store is None else self._store.load()
+        sent = None if record is None or record.run_id != run.id else record.submitted_at
+        self._wait.compare_clocks(sent, run.created, client.last_date)
 
     def end_abandoned_wait(self) -> str | None:
         """Handle the run as ``on_timeout`` says, after Airflow has ended the wait.
@@ -165,6 +174,7 @@ class RunTry:
             run = self._wait.read(client, run_id)
             if run.state.is_final:
                 return None
+            self._compare_clocks(run, client)
             if self._wait.has_time:
                 self._wait.log_time_left("scheduler")
                 # On this worker: another deferral would end as soon as this one did, by the same clock.

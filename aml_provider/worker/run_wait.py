@@ -10,13 +10,21 @@ from aml_provider import metrics
 from aml_provider.client.errors import AzureMLError, RunUnwatched
 from aml_provider.client.flows.runs import outlast_throttling, read_run, wait_for_run
 from aml_provider.client.help import sentence, text_of
-from aml_provider.deadlines import deadline_of, deferral_timeout, has_passed, in_words, is_late
+from aml_provider.deadlines import (
+    deadline_of,
+    deferral_timeout,
+    first_clock_behind,
+    has_passed,
+    in_words,
+    is_late,
+)
 from aml_provider.hooks.azure_ml import retry_policy
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
 from aml_provider.worker.wait import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
     from aml_provider.client.entities import PipelineRun
     from aml_provider.client.http.clients import Client
@@ -32,11 +40,34 @@ class RunWait:
         self._ti = ti
         self._arguments = arguments
         self._log = log
+        self._first_clock_behind = 0.0
 
     @property
     def deadline(self) -> float | None:
         """The instant at which this try has to end, in seconds since the epoch; no deferral moves it. None: never."""
-        return deadline_of(self._ti.start_date, self._arguments.execution_timeout)
+        deadline = deadline_of(self._ti.start_date, self._arguments.execution_timeout)
+        return None if deadline is None else deadline + self._first_clock_behind
+
+    def compare_clocks(self, sent: float | None, created: datetime | None, now: datetime | None) -> None:
+        """Compare this worker's clock with that of the worker that began this try, so that the deadline fits this one.
+
+        Args:
+            sent: When the run was submitted, by the first worker's clock, in seconds since the epoch.
+            created: When the run was created, by the service's clock.
+            now: The present, by the service's clock.
+        """
+        begun = self._ti.start_date
+        if begun is not None and sent is not None and created is not None and now is not None:
+            ahead = time.time() - now.timestamp()
+            self._first_clock_behind = first_clock_behind(
+                begun=begun.timestamp(), sent=sent, created=created.timestamp(), ahead=ahead
+            )
+            if self._first_clock_behind:
+                self._log.warning(
+                    "The worker that began this try has a clock that is %.0f s behind this worker's; the deadline of "
+                    "execution_timeout is later by that. Is one of the two clocks wrong?",
+                    self._first_clock_behind,
+                )
 
     @property
     def has_time(self) -> bool:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aml_provider.deadlines import deadline_of, is_late
+from aml_provider.deadlines import deadline_of, first_clock_behind, is_late
 
 NOW = time.time()
 # Longer than any run of the suite, which begins with the line above.
@@ -47,6 +47,19 @@ def test_the_present_deadline_of_a_try_counts(deadline, late):
 def test_where_each_deferral_begins_a_new_try_the_first_deadline_counts(started):
     assert is_late(event(NOW - 1), started, NOW + LONG)
     assert not is_late(event(NOW + LONG, NOW), started, NOW + LONG)
+
+
+@pytest.mark.parametrize(
+    ("first", "ours", "service", "behind"),
+    [(-600, 0, 0, 600), (0, 600, 0, 600), (-600, 600, 7000, 1200), (600, 0, 0, 0), (0, 0, -500, 0), (0, 60, 0, 0)],
+)
+def test_the_service_tells_how_far_the_first_workers_clock_is_behind(first, ours, service, behind):
+    times = {"begun": NOW + first, "sent": NOW + first + 5, "created": NOW + service + 5, "ahead": ours - service}
+    assert first_clock_behind(**times) == pytest.approx(behind)
+
+
+def test_what_an_earlier_try_submitted_tells_nothing():
+    assert first_clock_behind(begun=NOW, sent=NOW - 1, created=NOW, ahead=600) == 0
 
 
 def test_an_event_of_an_earlier_version_leaves_the_present_deadline():

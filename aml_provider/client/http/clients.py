@@ -27,8 +27,10 @@ from aml_provider.client.http.transfer import Transfer, check_trust
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from datetime import datetime
 
     from aml_provider.client.calls import Call
+    from aml_provider.client.http.reply import Reply
     from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
 
@@ -92,6 +94,7 @@ class Client:
         routes = Routes()
         self._credential = credentials.build_credential(settings)
         self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=routes)
+        self._last_reply: Reply | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -114,6 +117,11 @@ class Client:
             yield
         finally:
             self._observe = before
+
+    @property
+    def last_date(self) -> datetime | None:
+        """The time of the latest reply, by the clock of the service that sent it; None if that did not say it."""
+        return None if self._last_reply is None else self._last_reply.date()
 
     def authenticate(self) -> None:
         """Get a token now, to find out whether that works; later requests use the same token."""
@@ -187,7 +195,7 @@ class Client:
                     if not transfer.add(piece):
                         break
                 transfer.end()
-            reply = transfer.reply()
+            self._last_reply = reply = transfer.reply()
         finally:
             if self._observe is not None:
                 self._observe(step, None if reply is None else reply.status)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Send
     from starlette.types import Scope as AsgiScope
 
+    from aml_provider.emulator.clock import Clock
     from aml_provider.emulator.emulation import Emulation
     from aml_provider.emulator.faults import Fault
     from aml_provider.emulator.serving.callers import Callers
@@ -88,7 +90,7 @@ class Gateway:
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         assert scope["type"] == "http"
-        request, send = Request(scope, receive), _protecting(send)
+        request, send = Request(scope, receive), _with_headers(send, self._emulation.clock)
         path = scope["path"]
         for_people = is_page(path) or is_action(path) or (wants_page(request) and not _PROGRAMS.fullmatch(path))
         if refusal := self._callers.refusal(request.headers, request.method, page=for_people):
@@ -200,18 +202,19 @@ def _sent_path(scope: AsgiScope) -> str:
     return path.decode("latin-1")
 
 
-def _protecting(send: Send) -> Send:
-    """Adds headers to each reply that restrict what browsers do with it."""
+def _with_headers(send: Send, clock: Clock) -> Send:
+    """Adds headers to each reply: the workspace's time, and what restricts browsers."""
 
-    async def protecting(message: Message) -> None:
+    async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(raw=list(message.get("headers", ())))
             for name, value in _PROTECTION.items():
                 headers.setdefault(name, value)
+            headers["date"] = formatdate(clock.now(), usegmt=True)
             message = {**message, "headers": headers.raw}
         await send(message)
 
-    return protecting
+    return sending
 
 
 async def _run(app: ASGIApp, scope: AsgiScope, body: bytes) -> Response:

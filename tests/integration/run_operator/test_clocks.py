@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -156,6 +157,69 @@ def test_a_resuming_worker_that_is_behind_waits_on_by_its_own_clock(workspace, t
     task.ti.start_date -= timedelta(minutes=10)
     with clock_off_by(-600), pytest.raises(RunTimedOut):
         operator.execute_complete(task.context, event | {"fired_at": time.time() + 600})
+
+
+def begin_elsewhere(task, off, **arguments):
+    """Begin the try on a worker whose clock is off; the deferral."""
+    with clock_off_by(off):
+        task.ti.start_date = datetime.fromtimestamp(time.time(), UTC)
+        deferral = defer(run_pipeline(**arguments).execute, task.context)
+    if not deferral_took_over():
+        # The product reads this one instant by a reference to the clock, which nothing here can change.
+        task.store.set("azureml_submission", shifted(task.record, off))
+    return deferral
+
+
+def deferral_took_over():
+    return "Taking over run" in str(RunPipeline.log)
+
+
+def shifted(record, off):
+    """A submission record that was written on a machine whose clock is off."""
+    content = json.loads(record) if isinstance(record, str) else dict(record)
+    content["submitted_at"] += off
+    return json.dumps(content) if isinstance(record, str) else content
+
+
+@pytest.mark.parametrize(("first", "second"), [(-600, 0), (0, 600), (-600, 600)])
+def test_a_worker_whose_clock_is_ahead_of_the_first_ones_ends_no_wait_early(workspace, task, first, second):
+    workspace.state.clock.hold()
+    limit = {"execution_timeout": timedelta(minutes=5)}
+    begin_elsewhere(task, first, **limit)
+    event = {"run_id": workspace.only_run().id, "outcome": "deadline", "fired_at": time.time()}
+    with clock_off_by(second):
+        again = defer(run_pipeline(**limit).execute_complete, task.context, event)
+        assert 0 < again.trigger.deadline - time.time() <= 300 + 5
+    said = re.search(r"a clock that is (\d+) s behind this worker's", str(RunPipeline.log))
+    # For the service no time has passed, and for this worker some has.
+    assert float(said[1]) >= second - first - 1
+    assert workspace.status() in {"NotStarted", "Running"}
+    # Five minutes later by the service's clock, which nobody doubts.
+    workspace.state.clock.advance(400)
+    with clock_off_by(second), pytest.raises(RunTimedOut):
+        run_pipeline(**limit).execute_complete(task.context, event)
+    assert workspace.status() == "Canceled"
+
+
+@pytest.mark.parametrize(("first", "second"), [(600, 0), (0, -600), (600, -600), (0, 60)])
+def test_other_differences_of_two_workers_leave_the_deadline(workspace, task, first, second):
+    deferral = begin_elsewhere(task, first, execution_timeout=timedelta(minutes=5))
+    event = {"run_id": workspace.only_run().id, "outcome": "deadline", "fired_at": time.time()}
+    with clock_off_by(second):
+        again = defer(run_pipeline(execution_timeout=timedelta(minutes=5)).execute_complete, task.context, event)
+    ahead = again.trigger.deadline - deferral.trigger.deadline
+    assert max(0, -second) - 5 < ahead <= max(0, -second)
+    assert "The worker that began this try" not in str(RunPipeline.log)
+
+
+def test_the_clock_of_a_worker_that_took_a_run_over_is_not_known(workspace, task):
+    begin_elsewhere(task, 0)
+    task.next_try()
+    deferral = begin_elsewhere(task, 700, execution_timeout=timedelta(minutes=5))
+    event = {"run_id": workspace.only_run().id, "outcome": "deadline", "fired_at": time.time()}
+    with clock_off_by(1400), pytest.raises(RunTimedOut):
+        run_pipeline(execution_timeout=timedelta(minutes=5)).execute_complete(task.context, event)
+    assert deferral.trigger.deadline > time.time() + 900
 
 
 @pytest.mark.parametrize("off", [600.0, -600.0])
