@@ -115,7 +115,7 @@ conformance: $(NEWEST) $(SDK_V1) $(SDK_V2) $(AZURITE) ## Let Microsoft's SDKs of
 			tests/conformance/$$sdk $(ARGS) || failed=1; \
 	done; exit $$failed
 
-bench: $(PEERS) ## Measure what the provider costs, next to its peers (ARGS="--write": into docs/concepts/performance.md too)
+bench: $(PEERS) ## Measure what the provider costs, next to its peers (ARGS="--write": into docs/concepts/performance.md too; ARGS="--only cluster": thousands of tasks over two triggerers)
 	@AIRFLOW_HOME=$(CURDIR)/.cache/bench .venv-bench/bin/python -W ignore benchmarks/bench.py $(ARGS)
 
 docs: $(DOCS) $(CHROMIUM_HERE) ## Build the documentation site into .cache/docs/html, check its links, and search it in a browser
@@ -174,7 +174,7 @@ $(NEWEST): requirements/airflow-3.3.txt $(PACKAGE) | $(UV)
 .venv-2.11/.installed .venv-3.1/.installed: .venv-%/.installed: requirements/airflow-%.txt $(PACKAGE) | $(UV)
 	$(install)
 
-# The same Airflow with its own Azure provider, for comparison.
+# The same Airflow with its own Azure provider, for comparison, and with PostgreSQL.
 $(PEERS): requirements/benchmarks.txt $(PACKAGE) | $(UV)
 	$(install)
 
@@ -231,7 +231,7 @@ lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newe
 		--group test --group chaos --output-file requirements/airflow-3.3.txt
 	$(compile) pyproject.toml requirements/airflow-2.11.in --extra emulator --extra openlineage --group build --group test \
 		--output-file requirements/airflow-2.11.txt
-	$(compile) pyproject.toml requirements/benchmarks.in --extra emulator --group build \
+	$(compile) pyproject.toml requirements/benchmarks.in --extra emulator --group build --group chaos \
 		--output-file requirements/benchmarks.txt
 	$(compile) pyproject.toml requirements/docs.in --extra emulator --group build --group docs --group test \
 		--output-file requirements/docs.txt
