@@ -38,7 +38,7 @@ TYPING := tests/typing
 
 # Long tests of code that imports no Airflow: running them once is enough.
 WITHOUT_AIRFLOW := $(addprefix --ignore=tests/,unit/emulator integration/emulator unit/client/test_generated_replies.py \
-	integration/client/test_call_faults.py integration/state/test_postgres.py)
+	integration/client/test_call_faults.py integration/state/test_postgres.py unit/benchmarks integration/benchmarks)
 
 UV := .cache/uv/bin/uv
 NODE := .cache/node/.installed

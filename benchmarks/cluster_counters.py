@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-# PostgreSQL's own tables of Airflow's, in which nothing is written for a task: each component writes that it is alive.
-_HEARTBEATS = frozenset({"job"})
+# Airflow's components write here that they are alive.
+_HEARTBEATS = "job"
+# Airflow's scheduler writes here when it has examined an active DAG run, of which it takes the next ones in each round.
+_DAG_RUNS = "dag_run"
 
 
 class Writes(NamedTuple):
@@ -83,9 +85,14 @@ class Costs(NamedTuple):
     listings: float
 
     @property
+    def examined(self) -> float:
+        """Rows in which the scheduler has written that it has examined a DAG run."""
+        return self.tables.get(_DAG_RUNS, 0.0)
+
+    @property
     def written(self) -> float:
-        """Rows that were written in the metadata database, without the heartbeats of Airflow's components."""
-        return sum(rows for table, rows in self.tables.items() if table not in _HEARTBEATS)
+        """All other rows that were written in the metadata database, without the heartbeats of components."""
+        return sum(rows for table, rows in self.tables.items() if table not in {_HEARTBEATS, _DAG_RUNS})
 
 
 def costs_of(before: Counters, after: Counters, interval: float) -> Costs:

@@ -71,7 +71,7 @@ class Found(NamedTuple):
     empty: Measured
     idle: Measured
     growth: list[Measured]
-    kept: dict[str, float]
+    kept: dict[str, int]
     early: list[float]
     together: list[float]
     executed: list[float]
@@ -80,8 +80,8 @@ class Found(NamedTuple):
     late: int
 
 
-def _tables(kept: Mapping[str, float]) -> str:
-    return ", ".join(f"{table} {figure(count)}" for table, count in sorted(kept.items()) if count)
+def _tables(kept: Mapping[str, int]) -> str:
+    return ", ".join(f"{table} {count}" for table, count in sorted(kept.items()) if count)
 
 
 def _percent(seconds: float) -> float:
@@ -95,7 +95,8 @@ HEADINGS = (
     "listings",
     "CPU of the event loops",
     "CPU of their supervisors",
-    "rows written",
+    "DAG runs examined",
+    "other rows written",
     "transactions",
 )
 
@@ -113,7 +114,7 @@ def lines(found: Found) -> list[tuple[str, ...]]:
             folders,
             *(figure(round(value)) for value in (item.costs.requests, item.costs.listings)),
             *(f"{figure(_percent(seconds))} %" for seconds in (item.costs.loops, item.costs.supervisors)),
-            *(figure(round(value)) for value in (item.costs.written, item.costs.commits)),
+            *(figure(round(value)) for value in (item.costs.examined, item.costs.written, item.costs.commits)),
         )
         for runs, folders, item in named
     ]
@@ -133,7 +134,7 @@ def picture(found: Found) -> str:
         )
         for title, value in (
             ("CPU of both event loops, % of a processor", lambda costs: _percent(costs.loops)),
-            ("Rows written in 30 s", lambda costs: costs.written),
+            ("CPU of both supervisors, % of a processor", lambda costs: _percent(costs.supervisors)),
         )
     ]
     panels.append(
@@ -161,7 +162,8 @@ def rows(found: Found) -> list[Row]:
             _percent(idle.supervisors),
             "%",
         ),
-        ("rows written per interval", most.costs.written, idle.written, ""),
+        ("DAG runs examined by the scheduler per interval", most.costs.examined, idle.examined, ""),
+        ("other rows written per interval", most.costs.written, idle.written, ""),
         ("transactions per interval", most.costs.commits, idle.commits, ""),
     ]
     delays = [

@@ -41,9 +41,10 @@ def test_rows_are_inserted_updated_and_deleted_ones():
     assert costs.written == 7.0
 
 
-def test_heartbeats_of_components_are_not_counted():
-    costs = costs_of(counters(0.0), counters(30.0, tables={"job": Writes(0, 12, 0), "dag_run": Writes(0, 3, 0)}), 30.0)
-    assert costs.written == 3.0
+def test_heartbeats_of_components_and_examined_dag_runs_are_not_counted_as_rows():
+    tables = {"job": Writes(0, 12, 0), "dag_run": Writes(0, 3, 0), "trigger": Writes(2, 0, 0)}
+    costs = costs_of(counters(0.0), counters(30.0, tables=tables), 30.0)
+    assert (costs.examined, costs.written) == (3.0, 2.0)
 
 
 def test_a_table_grows_by_what_was_inserted_and_not_deleted():

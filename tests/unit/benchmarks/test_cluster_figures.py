@@ -22,7 +22,7 @@ def found(*, requests=27.0, listings=2000.0):
             measured(500, 200, requests=10.0, listings=200.0),
             measured(5000, 2000, requests=requests, listings=listings),
         ],
-        kept={"task_instance": 1.0, "trigger": 1.0, "job": 0.0},
+        kept={"task_instance": 1, "trigger": 1, "job": 0},
         early=[float(second) for second in range(1, 101)],
         together=[20.0, 40.0, 60.0],
         executed=[12.0],
