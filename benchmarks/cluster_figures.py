@@ -52,6 +52,22 @@ class Measured(NamedTuple):
     shares: tuple[int, ...]
 
 
+class Ends(NamedTuple):
+    """The figures of the ends of runs.
+
+    Args:
+        early: Seconds from the end of a run until its task was no longer deferred, while other runs continued.
+        together: The same when all other runs ended at one moment.
+        executed: Seconds from the end of a run to the end of its task, of the tasks that a worker resumed.
+        requests: Requests to the workspace for each of the runs that ended together, until all were noticed.
+    """
+
+    early: list[float]
+    together: list[float]
+    executed: list[float]
+    requests: float
+
+
 class Found(NamedTuple):
     """All figures.
 
@@ -60,9 +76,7 @@ class Found(NamedTuple):
         idle: As many triggers that do nothing as there are at the full size.
         growth: This provider's triggers, from the smallest size to the full one.
         kept: Rows of the metadata database that each task keeps that has deferred and waits for a run.
-        early: Seconds from the end of a run until its task was no longer deferred, while other runs continued.
-        together: The same when all other runs ended at one moment.
-        executed: Seconds from the end of a run to the end of its task, of the tasks that a worker resumed.
+        ends: The ends of the runs.
         stalls: Warnings that an event loop was blocked, other than by a full garbage collection.
         collections: Full garbage collections in the triggerers.
         late: Stalls of an idle event loop in another process.
@@ -72,9 +86,7 @@ class Found(NamedTuple):
     idle: Measured
     growth: list[Measured]
     kept: dict[str, int]
-    early: list[float]
-    together: list[float]
-    executed: list[float]
+    ends: Ends
     stalls: int
     collections: int
     late: int
@@ -149,6 +161,7 @@ def picture(found: Found) -> str:
 def rows(found: Found) -> list[Row]:
     """The rows with their budgets."""
     most, idle = found.growth[-1], found.idle.costs
+    ends = found.ends
     runs, folders = most.size
     what = f"{runs:,} runs and {folders:,} folders"
     windows = WINDOW / INTERVAL
@@ -167,9 +180,9 @@ def rows(found: Found) -> list[Row]:
         ("transactions per interval", most.costs.commits, idle.commits, ""),
     ]
     delays = [
-        (f"{len(found.early):,} runs that end over {EARLY_SECONDS:.0f} s", "is no longer deferred", found.early),
-        (f"{len(found.together):,} runs that end together", "is no longer deferred", found.together),
-        (f"{len(found.executed):,} runs whose tasks a worker resumes", "has ended", found.executed),
+        (f"{len(ends.early):,} runs that end over {EARLY_SECONDS:.0f} s", "is no longer deferred", ends.early),
+        (f"{len(ends.together):,} runs that end together", "is no longer deferred", ends.together),
+        (f"{len(ends.executed):,} runs whose tasks a worker resumes", "has ended", ends.executed),
     ]
     return [
         # The edges of the window may both fall on a poll.
@@ -191,6 +204,7 @@ def rows(found: Found) -> list[Row]:
             for ending, until, seconds in delays
             for which, share in (("median", 0.5), ("99th percentile", 0.99))
         ),
+        Row(f"{len(ends.together):,} runs that end together: requests for each run", ends.requests),
         Row(
             "warnings of the triggerers that an event loop was blocked, other than by a full garbage collection",
             found.stalls,

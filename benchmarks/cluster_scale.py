@@ -23,7 +23,7 @@ sys.path.insert(0, str(_ROOT / "scripts"))
 import cluster_figures  # noqa: E402 - found by the line above
 from cluster_counters import Counters, costs_of, cpu_seconds, percentile, written  # noqa: E402
 from cluster_database import Database, Deferred  # noqa: E402
-from cluster_figures import EARLY_SECONDS, INTERVAL, TRIGGERERS, WINDOW, Found, Measured, Size  # noqa: E402
+from cluster_figures import EARLY_SECONDS, INTERVAL, TRIGGERERS, WINDOW, Ends, Found, Measured, Size  # noqa: E402
 from listing import serving  # noqa: E402
 from local_airflow import LocalAirflow  # noqa: E402
 from local_workspace import LocalWorkspace  # noqa: E402
@@ -259,9 +259,9 @@ def _play(cluster: _Cluster, size: Size) -> Found:
         growth.append(cluster.measure(part))
         reached = part
 
-    ended = _end(cluster, runs, {sample.dag_run_id: sample.run_id for sample in sampled})
+    ends = _end(cluster, runs, {sample.dag_run_id: sample.run_id for sample in sampled})
     collections = [start for start, _ in collections_of(cluster.home) if start > begun]
-    return Found(empty, idle, growth, kept, *ended, _stalls(cluster, earlier), len(collections), 0)
+    return Found(empty, idle, growth, kept, ends, _stalls(cluster, earlier), len(collections), 0)
 
 
 def _add(
@@ -287,16 +287,16 @@ def _add(
     )
 
 
-def _end(cluster: _Cluster, runs: _Runs, sampled: dict[str, str]) -> tuple[list[float], list[float], list[float]]:
-    """Let the runs end; the seconds from their ends to those of their waits, and of the tasks that a worker resumes."""
+def _end(cluster: _Cluster, runs: _Runs, sampled: dict[str, str]) -> Ends:
+    """Let the runs end: those of the tasks that a worker resumes, then the early ones, then all others together."""
     database, dag_id = cluster.database, "cluster_runs"
     ends = _ends_after(cluster, sampled.values(), lambda: len(database.ended(dag_id)) == len(sampled))
     executed = [at.timestamp() - ends[sampled[name]] for name, at in database.ended(dag_id).items()]
     say(f"with a worker: {_delays(executed)}")
-    early, together = (
-        _waits(cluster, prefix, part) for prefix, part in (("early-", runs.early), ("together-", runs.together))
-    )
-    return early, together, executed
+    early = _waits(cluster, "early-", runs.early)
+    cluster.workspace.forget_requests()
+    together = _waits(cluster, "together-", runs.together)
+    return Ends(early, together, executed, len(cluster.workspace.requests()) / len(together))
 
 
 def _waits(cluster: _Cluster, prefix: str, runs: Mapping[str, str]) -> list[float]:

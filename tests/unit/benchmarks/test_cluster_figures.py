@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from cluster_counters import Costs
-from cluster_figures import HEADINGS, Found, Measured, Size, lines, picture, rows
+from cluster_figures import HEADINGS, Ends, Found, Measured, Size, lines, picture, rows
 
 
 def measured(runs, folders, *, requests=0.0, listings=0.0, loops=1.5, tables=None):
@@ -23,9 +23,7 @@ def found(*, requests=27.0, listings=2000.0):
             measured(5000, 2000, requests=requests, listings=listings),
         ],
         kept={"task_instance": 1, "trigger": 1, "job": 0},
-        early=[float(second) for second in range(1, 101)],
-        together=[20.0, 40.0, 60.0],
-        executed=[12.0],
+        ends=Ends([float(second) for second in range(1, 101)], [20.0, 40.0, 60.0], [12.0], 1.5),
         stalls=1,
         collections=2,
         late=0,
@@ -70,6 +68,10 @@ def test_the_rows_have_the_median_and_the_percentile_of_each_kind_of_end():
         row(all_rows, "1 runs whose tasks a worker resumes: from a run's end until its task has ended, median").measured
         == 12
     )
+
+
+def test_the_rows_have_the_requests_of_the_end():
+    assert row(rows(found()), "3 runs that end together: requests for each run").measured == 1.5
 
 
 def test_the_row_of_a_task_names_the_tables_with_its_rows():
