@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING, NamedTuple
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
+# A query for the steps of runs names their ParentRunId.
+_POLLED = re.compile(r"\bRunId eq ([\w-]+)")
 # Airflow's components write here that they are alive.
 _HEARTBEATS = "job"
 # Airflow's scheduler writes here when it has examined an active DAG run, of which it takes the next ones in each round.
@@ -112,6 +115,17 @@ def written(before: Mapping[str, Writes], after: Mapping[str, Writes]) -> dict[s
     """What was written between two counts, by table; tables without any are left out."""
     differences = {table: writes.since(before.get(table, Writes())) for table, writes in after.items()}
     return {table: writes for table, writes in differences.items() if writes.total}
+
+
+def polled(requests: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The ids of the runs whose status these requests to the workspace have read."""
+    found: set[str] = set()
+    for request in requests:
+        if request["path"].endswith("runs:query"):
+            found.update(_POLLED.findall(request["body"]["filter"]))
+        elif "/PipelineRuns/" in request["path"] and request["method"] == "GET":
+            found.add(request["path"].rpartition("/")[2])
+    return found
 
 
 def percentile(values: Collection[float], share: float) -> float:

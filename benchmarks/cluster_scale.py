@@ -21,14 +21,14 @@ _ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(_ROOT / "scripts"))
 
 import cluster_figures  # noqa: E402 - found by the line above
-from cluster_counters import Counters, costs_of, cpu_seconds, percentile, written  # noqa: E402
+from cluster_counters import Counters, costs_of, cpu_seconds, percentile, polled, written  # noqa: E402
 from cluster_database import Database, Deferred  # noqa: E402
 from cluster_figures import EARLY_SECONDS, INTERVAL, TRIGGERERS, WINDOW, Ends, Found, Measured, Size  # noqa: E402
 from listing import serving  # noqa: E402
 from local_airflow import LocalAirflow  # noqa: E402
 from local_workspace import LocalWorkspace  # noqa: E402
 from postgres import Postgres  # noqa: E402
-from processes import Guard  # noqa: E402
+from processes import Guard, ServiceError  # noqa: E402
 from rows import as_markdown, as_text  # noqa: E402
 from triggerer import LOCAL_SETTINGS, collections_of, idle_loop, say, stalls_of  # noqa: E402
 from watched_dag import WatchedDag  # noqa: E402
@@ -43,8 +43,10 @@ if TYPE_CHECKING:
 
 RUNS, FOLDERS = 5000, 2000
 _SHARES = (0.1, 0.2, 0.5, 1.0)
-# Until the first and the second poll of each run are over, and all runs of a triggerer are polled together.
-_SETTLING = 1.5 * INTERVAL
+# Seconds in which each run is polled at least once, as a poll may be a quarter of an interval late, and each folder 1.5
+# times in the mean.
+_ALL_POLLED = 1.5 * INTERVAL
+_LISTINGS = 1.4
 # A connection of PostgreSQL that is idle may report its rows 10 seconds later.
 _LATE = 11.0
 # One of five runs ends while the others continue, spread over two minutes, as with runs of ten minutes each.
@@ -91,8 +93,6 @@ class _Cluster:
                     supervisors += spent
                 else:
                     loops += spent
-        with urllib.request.urlopen(f"{self._blobs}/_counts") as reply:  # noqa: S310 - our own server
-            listings = int(reply.read())
         return Counters(
             time.monotonic(),
             loops,
@@ -100,7 +100,7 @@ class _Cluster:
             self.database.commits(),
             self.database.tables(),
             len(self.workspace.requests()),
-            listings,
+            self._listings(),
         )
 
     def measure(self, size: Size) -> Measured:
@@ -123,6 +123,26 @@ class _Cluster:
         began = time.monotonic()
         self.until(are_taken, f"the triggerers have taken {triggers} triggers")
         say(f"the triggerers have taken {triggers} triggers after {time.monotonic() - began:.0f} s")
+
+    def until_polled(self, size: Size) -> None:
+        """Wait until all runs and all folders are polled as often as they should: their triggers have started."""
+        began = time.monotonic()
+        runs = listings = 0
+        while runs < size.runs or listings < int(_LISTINGS * size.folders):
+            if time.monotonic() - began > _PATIENCE:
+                raise ServiceError(
+                    f"only {runs} runs are polled, with {listings} listings in {_ALL_POLLED:.0f} s",
+                    self.airflow.log("triggerer"),
+                )
+            self.workspace.forget_requests()
+            before = self._listings()
+            time.sleep(_ALL_POLLED)
+            runs, listings = len(polled(self.workspace.requests())), self._listings() - before
+        say(f"{runs} runs are polled, with {listings} listings, after {time.monotonic() - began:.0f} s")
+
+    def _listings(self) -> int:
+        with urllib.request.urlopen(f"{self._blobs}/_counts") as reply:  # noqa: S310 - our own server
+            return int(reply.read())
 
 
 class _Runs(NamedTuple):
@@ -242,7 +262,7 @@ def _play(cluster: _Cluster, size: Size) -> Found:
     database.copy(sampled[0], names, lambda _: "{}", pool=_POOL, classpath=_IDLE)
     cluster.until_taken(size.triggers)
     # The first trigger that reads a connection lets its supervisor load a part of Airflow's API server.
-    time.sleep(INTERVAL)
+    cluster.until_polled(Size(samples, 1))
     idle = cluster.measure(size)
     database.delete_copies("idle-")
     cluster.until_taken(samples + 1)
@@ -255,7 +275,7 @@ def _play(cluster: _Cluster, size: Size) -> Found:
         part = Size(max(round(share * size.runs), samples + 1), max(round(share * size.folders), 2))
         _add(cluster, runs, sampled[0], folder, reached, part, samples)
         cluster.until_taken(part.triggers)
-        time.sleep(_SETTLING)
+        cluster.until_polled(part)
         growth.append(cluster.measure(part))
         reached = part
 

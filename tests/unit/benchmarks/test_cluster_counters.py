@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cluster_counters import Counters, Writes, costs_of, cpu_seconds, percentile, written
+from cluster_counters import Counters, Writes, costs_of, cpu_seconds, percentile, polled, written
 
 
 def counters(at, **counts):
@@ -74,3 +74,14 @@ def test_the_cpu_time_is_that_of_the_kernel():
     # The kernel counts in ticks.
     tick = 1 / os.sysconf("SC_CLK_TCK")
     assert before - 2 * tick <= seconds <= time.process_time() + 2 * tick
+
+
+def test_runs_are_polled_by_queries_and_one_by_one():
+    requests = [
+        {"method": "POST", "path": "/history/runs:query", "body": {"filter": "RunId eq a-1 or RunId eq b"}},
+        {"method": "POST", "path": "/history/runs:query", "body": {"filter": "ParentRunId eq c"}},
+        {"method": "POST", "path": "/history/runs:query", "body": {"filter": '(Tags/airflow.key eq "d")'}},
+        {"method": "POST", "path": "/x/PipelineRuns/PipelineSubmit/e", "body": {}},
+        {"method": "GET", "path": "/x/PipelineRuns/f", "body": None},
+    ]
+    assert polled(requests) == {"a-1", "b", "f"}
