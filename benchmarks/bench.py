@@ -122,7 +122,7 @@ def main() -> int:
         nargs="+",
         choices=GROUPS,
         default=[name for name in GROUPS if name not in _ON_REQUEST],
-        help=f"groups to measure; by default all except {', '.join(_ON_REQUEST)}, which takes 20 minutes",
+        help=f"groups to measure; by default all except {', '.join(_ON_REQUEST)}, which takes half an hour",
     )
     parser.add_argument("--write", action="store_true", help="put the figures into docs/concepts/performance.md")
     options = parser.parse_args()

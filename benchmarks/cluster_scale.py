@@ -2,7 +2,7 @@
 
 A few tasks run and defer for real. Their rows in the metadata database are then multiplied: to execute thousands of
 tasks would take hours, and what is measured begins when a task has deferred. Triggers, triggerers, requests and the end
-of each wait are real. It takes some 20 minutes: ``python benchmarks/cluster_scale.py 200 80`` is for a try.
+of each wait are real. It takes half an hour: ``python benchmarks/cluster_scale.py 200 80`` is for a try.
 """
 
 from __future__ import annotations
