@@ -38,7 +38,7 @@ TYPING := tests/typing
 
 # Long tests of code that imports no Airflow: running them once is enough.
 WITHOUT_AIRFLOW := $(addprefix --ignore=tests/,unit/emulator integration/emulator unit/client/test_generated_replies.py \
-	integration/client/test_call_faults.py integration/state/test_postgres.py)
+	integration/client/test_call_faults.py integration/state/test_postgres.py unit/benchmarks integration/benchmarks)
 
 UV := .cache/uv/bin/uv
 NODE := .cache/node/.installed
@@ -116,7 +116,7 @@ conformance: $(NEWEST) $(SDK_V1) $(SDK_V2) $(AZURITE) ## Let Microsoft's SDKs of
 			tests/conformance/$$sdk $(ARGS) || failed=1; \
 	done; exit $$failed
 
-bench: $(PEERS) ## Measure what the provider costs, next to its peers (ARGS="--write": into docs/concepts/performance.md too)
+bench: $(PEERS) ## Measure what the provider costs, next to its peers (ARGS="--write": into docs/concepts/performance.md too; ARGS="--only cluster": thousands of tasks over two triggerers)
 	@AIRFLOW_HOME=$(CURDIR)/.cache/bench .venv-bench/bin/python -W ignore benchmarks/bench.py $(ARGS)
 
 docs: $(DOCS) $(CHROMIUM_HERE) ## Build the documentation site into .cache/docs/html, check its links, and search it in a browser
@@ -175,7 +175,7 @@ $(NEWEST): requirements/airflow-3.3.txt $(PACKAGE) | $(UV)
 .venv-2.11/.installed .venv-3.1/.installed: .venv-%/.installed: requirements/airflow-%.txt $(PACKAGE) | $(UV)
 	$(install)
 
-# The same Airflow with its own Azure provider, for comparison.
+# The same Airflow with its own Azure provider, for comparison, and with PostgreSQL.
 $(PEERS): requirements/benchmarks.txt $(PACKAGE) | $(UV)
 	$(install)
 
@@ -232,7 +232,7 @@ lock: $(UV) $(NODE) ## Write the locked requirements again (UPGRADE=1: take newe
 		--group test --group chaos --output-file requirements/airflow-3.3.txt
 	$(compile) pyproject.toml requirements/airflow-2.11.in --extra emulator --extra openlineage --group build --group test \
 		--output-file requirements/airflow-2.11.txt
-	$(compile) pyproject.toml requirements/benchmarks.in --extra emulator --group build \
+	$(compile) pyproject.toml requirements/benchmarks.in --extra emulator --group build --group chaos \
 		--output-file requirements/benchmarks.txt
 	$(compile) pyproject.toml requirements/docs.in --extra emulator --group build --group docs --group test \
 		--output-file requirements/docs.txt

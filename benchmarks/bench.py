@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import chart
+import cluster_figures
+import cluster_scale
 import imports
 import listing
 import submission
@@ -87,6 +89,15 @@ def _listing(keep: bool) -> list[Row]:
     return listing.rows(costs)
 
 
+def _cluster(keep: bool) -> list[Row]:
+    found = cluster_scale.run()
+    if keep:
+        write("cluster", as_markdown(cluster_figures.HEADINGS, cluster_figures.lines(found)))
+        _PICTURE.parent.mkdir(exist_ok=True)
+        _PICTURE.with_name("cluster.svg").write_text(cluster_figures.picture(found), encoding="utf-8")
+    return cluster_figures.rows(found)
+
+
 # Another group joins with a line here: it is told whether to write to the page, and returns its rows.
 GROUPS: dict[str, Callable[[bool], list[Row]]] = {
     "waiting": _waiting,
@@ -95,7 +106,10 @@ GROUPS: dict[str, Callable[[bool], list[Row]]] = {
     "imports": lambda _: imports.rows(),
     "submission": lambda _: submission.rows(),
     "triggerer": lambda _: triggerer.rows(),
+    "cluster": _cluster,
 }
+# They take too long to be measured each time.
+_ON_REQUEST = ("cluster",)
 
 
 def main() -> int:
@@ -103,7 +117,13 @@ def main() -> int:
     # Installing a package compiles it. In a checkout the first import does, unless PYTHONDONTWRITEBYTECODE is set.
     assert compileall.compile_dir(Path(aml_provider.__file__).parent, quiet=1)
     parser = argparse.ArgumentParser(description="Measures what the provider costs.")
-    parser.add_argument("--only", nargs="+", choices=GROUPS, default=list(GROUPS), help="groups to measure")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=GROUPS,
+        default=[name for name in GROUPS if name not in _ON_REQUEST],
+        help=f"groups to measure; by default all except {', '.join(_ON_REQUEST)}, which takes half an hour",
+    )
     parser.add_argument("--write", action="store_true", help="put the figures into docs/concepts/performance.md")
     options = parser.parse_args()
     found: list[Row] = []

@@ -56,7 +56,8 @@ def _panel(panel: Panel, below: str, colours: Mapping[str, str]) -> str:
     points = [point for line in panel.lines.values() for point in line]
     low_x, high_x = (math.log10(pick(x for x, _ in points)) for pick in (min, max))
     heights = [y for _, y in points] + ([panel.budget] if panel.budget else [])
-    low_y, high_y = math.floor(math.log10(min(heights))), math.ceil(math.log10(max(heights)))
+    low_y = math.floor(math.log10(min(heights)))
+    high_y = max(math.ceil(math.log10(max(heights))), low_y + 1)
 
     def across(x: float) -> float:
         return _LEFT + (math.log10(x) - low_x) / (high_x - low_x) * (_WIDTH - _LEFT - _RIGHT)

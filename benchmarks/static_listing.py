@@ -1,12 +1,14 @@
 """Replays pages of List Blobs as Azure writes them, at the speed of the wire: Azurite would hide the client's cost.
 
-``/account/nCOUNT`` is a folder of so many blobs; ``/account/deep`` one of a thousand, over 100,000 more in sub-folders.
-``/account/events`` is a wake queue without messages. It counts the requests that it was asked: ``GET /_counts``.
+``/account/nCOUNT`` is a folder of so many blobs, as is each ``/account/nCOUNTxNUMBER``; ``/account/deep`` is one of a
+thousand, over 100,000 more in sub-folders. ``/account/events`` is a wake queue without messages. It counts the requests
+that it was asked: ``GET /_counts``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import socket
 import sys
@@ -28,7 +30,7 @@ _BLOB = (
     "<ServerEncrypted>true</ServerEncrypted></Properties><OrMetadata /></Blob>"
 )
 _PREFIXES = "".join(f"<BlobPrefix><Name>in/sub-{number:03}/</Name></BlobPrefix>" for number in range(100))
-_REQUEST = re.compile(rb"^GET /account/(n([0-9]+)|deep)\?([^ ]*) ")
+_REQUEST = re.compile(rb"^GET /account/(n([0-9]+)(?:x[0-9]+)?|deep)\?([^ ]*) ")
 
 
 def blobs(count: int) -> bytes:
@@ -61,6 +63,10 @@ def page(count: int, number: int, more: bytes = b"") -> bytes:
         + following
         + b"</EnumerationResults>"
     )
+
+
+# Thousands of folders may be the same.
+_page = functools.lru_cache(maxsize=1)(page)
 
 
 class Connection(asyncio.Protocol):
@@ -96,7 +102,7 @@ class Connection(asyncio.Protocol):
         query = dict(pair.partition("=")[::2] for pair in unquote(found[3].decode()).split("&"))
         number = int(query.get("marker", "p0").removeprefix("p"))
         if found[2]:
-            return page(int(found[2]), number)
+            return _page(int(found[2]), number)
         return page(1000, 0, _PREFIXES.encode()) if "delimiter" in query else page(101_000, number)
 
 

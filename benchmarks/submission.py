@@ -12,7 +12,11 @@ from rows import Row
 from aml_provider.emulator.server import EmulatorServer
 from aml_provider.operators.pipeline import AzureMLRunPipelineOperator
 
-_SEED = {"pipelines": [{"name": "long", "id": "long", "steps": [{"name": "work", "run_seconds": 10**6}]}]}
+_STEPS = [{"name": "work", "run_seconds": 10**6}]
+_SEED = {
+    "pipelines": [{"name": "long", "id": "long", "steps": _STEPS}],
+    "components": [{"name": "long", "version": "1", "steps": _STEPS}],
+}
 
 
 class _TaskInstance:
@@ -44,7 +48,6 @@ def _requests(workspace: EmulatorServer, number: int, **arguments: Any) -> int:
     before = len(workspace.requests())
     operator = AzureMLRunPipelineOperator(
         task_id=f"task-{number}",
-        pipeline_id="long",
         experiment_name="exp",
         wait_for_completion=False,
         **arguments,
@@ -74,12 +77,23 @@ def rows() -> list[Row]:
         connection = {"conn_type": "azureml", "password": "token", "extra": extra}
         os.environ["AIRFLOW_CONN_AZUREML_DEFAULT"] = json.dumps(connection)
         # The first run in a workspace is also looked for, to learn how runs are found there.
-        _requests(workspace, 0, validate=False)
-        plain = _requests(workspace, 1, validate=False)
-        first = _requests(workspace, 2)
-        later = _requests(workspace, 3)
+        _requests(workspace, 0, pipeline_id="long", validate=False)
+        plain = _requests(workspace, 1, pipeline_id="long", validate=False)
+        first = _requests(workspace, 2, pipeline_id="long")
+        later = _requests(workspace, 3, pipeline_id="long")
+        job = {"component_name": "long", "component_version": "1"}
+        plain_job = _requests(workspace, 4, **job, validate=False)
+        first_job = _requests(workspace, 5, **job)
+        later_job = _requests(workspace, 6, **job)
     return [
         Row("requests to submit a run", plain, 1),
         Row("requests to submit a run with validate=True, the first time for a pipeline in a process", first, 3),
         Row("requests to submit a run with validate=True, with the interface of the pipeline cached", later, 2),
+        Row("requests to submit a job of v2", plain_job, 1),
+        Row(
+            "requests to submit a job of v2 with validate=True, the first time for a component in a process",
+            first_job,
+            2,
+        ),
+        Row("requests to submit a job of v2 with validate=True, with the inputs of the component cached", later_job, 1),
     ]

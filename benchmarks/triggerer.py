@@ -49,8 +49,9 @@ _SETTINGS = {
 }
 # Airflow imports this in each of its processes. A full garbage collection scans some 300,000 objects, nearly all of
 # which are Airflow's, and stalls the loop for 0.2 to 0.4 seconds. When it comes depends on all objects that have been
-# made since the last one; for ours there is a row in ``waiting.py``. The triggers run in the only fork.
-_LOCAL_SETTINGS = """
+# made since the last one; for ours there is a row in ``waiting.py``. The triggers run in the only fork; the name of the
+# file ends with the id of the process that started it.
+LOCAL_SETTINGS = """
 import gc, os, sys, time
 
 ours, began = os.getpid(), 0.0
@@ -62,7 +63,7 @@ def note(phase, info):
     if phase == "start":
         began = time.time()
         return
-    with open(os.environ["AZUREML_BENCHMARK_COLLECTIONS"], "a") as log:
+    with open(f"{os.environ['AZUREML_BENCHMARK_COLLECTIONS']}.{ours}", "a") as log:
         log.write(f"{began} {time.time()}\\n")
 
 if "triggerer" in sys.argv:
@@ -157,17 +158,21 @@ class Stall(NamedTuple):
         return self.seconds - collecting <= _THRESHOLD
 
 
-def stalls_of(home: Path) -> list[Stall]:
-    """The warnings in the triggerer's log."""
-    found = _BLOCKED.finditer((home / "triggerer.log").read_text(errors="replace"))
+def stalls_of(log: Path) -> list[Stall]:
+    """The warnings in a triggerer's log."""
+    found = _BLOCKED.finditer(log.read_text(errors="replace"))
     lines = [(line[0], datetime.fromisoformat(line[1]).timestamp(), float(line[2])) for line in found]
     return [Stall(text, seconds, ended) for text, ended, seconds in lines]
 
 
-def collections_of(home: Path) -> list[tuple[float, float]]:
-    """When the triggerer's Python walked through all of its objects."""
-    log = home / "collections.log"
-    lines = log.read_text().splitlines() if log.exists() else []
+def collections_of(home: Path, process: int | None = None) -> list[tuple[float, float]]:
+    """When a triggerer's Python walked through all of its objects.
+
+    Args:
+        home: The folder with the files.
+        process: The triggerer; None: all of them.
+    """
+    lines = [line for log in home.glob(f"collections.log.{process or '*'}") for line in log.read_text().splitlines()]
     return [(float(start), float(end)) for start, end in map(str.split, lines)]
 
 
@@ -193,7 +198,7 @@ def measure(tasks: int, home: Path) -> list[Row]:
     """Let so many tasks defer, wait and end, in a folder of their own; the rows with their budgets."""
     os.environ["AZUREML_BENCHMARK_RUNS"] = str(tasks)
     (home / "config").mkdir()
-    (home / "config" / "airflow_local_settings.py").write_text(_LOCAL_SETTINGS)
+    (home / "config" / "airflow_local_settings.py").write_text(LOCAL_SETTINGS)
     with (
         Guard() as guard,
         LocalWorkspace(guard, blob_endpoint="http://127.0.0.1:9/a", log=home / "ws.log") as workspace,
@@ -214,7 +219,7 @@ def measure(tasks: int, home: Path) -> list[Row]:
         dag = WatchedDag(airflow, "waiting")
         dag.unpause()
         # A machine that is busy with starting Airflow is no trigger's doing.
-        earlier, begun = len(stalls_of(home)), time.time()
+        earlier, begun = len(stalls_of(airflow.log("triggerer"))), time.time()
         waits = Waits(airflow, dag, dag.trigger())
         airflow.wait(lambda: waits.all_are("deferred", tasks), "all tasks are deferred", timeout=_PATIENCE)
         say(f"{tasks} tasks are deferred: {dict(kinds(workspace.requests()))}")
@@ -231,7 +236,7 @@ def measure(tasks: int, home: Path) -> list[Row]:
         say(f"from the runs' end to the last task's: {dict(ending)}")
         runs = len(workspace.runs())
         collections = [(start, end) for start, end in collections_of(home) if start > begun]
-        stalls = stalls_of(home)[earlier:]
+        stalls = stalls_of(airflow.log("triggerer"))[earlier:]
     for stall in stalls[:20]:
         say(stall.text)
     for start, end in collections:

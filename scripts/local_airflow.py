@@ -219,6 +219,10 @@ class LocalAirflow:
         finally:
             service.signal(signal.SIGCONT)
 
+    def component_processes(self, name: str) -> list[Process]:
+        """The process of a component, and all that it started."""
+        return self._components[name].processes()
+
     def processes(self) -> list[Process]:
         """All processes of all components, including those that have outlived a component."""
         return processes_of([*list(self._components.values()), *self._fallen])

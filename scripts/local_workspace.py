@@ -112,6 +112,10 @@ class LocalWorkspace:
         requests: list[dict[str, Any]] = self._client.get("/requests").raise_for_status().json()["requests"]
         return requests
 
+    def forget_requests(self) -> None:
+        """Remove the logged requests."""
+        self._client.delete("/requests").raise_for_status()
+
     def drop_next_reply(self, *, method: str, path: str) -> None:
         """Carry out the next matching request, but close its connection without a reply."""
         self.add_fault("drop", method=method, path=path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from aml_provider.emulator.routes.http import count, reply
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 _PREFIX = "offset:"
+# Who selects records beforehand reads the same filter again.
+_parse = lru_cache(maxsize=8)(odata_filters.parse)
 
 
 def query_of(request: Request) -> Body:
@@ -37,6 +40,20 @@ def page(records: Sequence[JsonObject], given: Body, fields: tuple[str, ...], pa
     return reply(cut(found, given.text("continuationToken"), count("top", given.get("top")), page_size))
 
 
+def condition_of(text: str | None, fields: tuple[str, ...]) -> odata_filters.Filter | None:
+    """The condition of a filter; None without a filter.
+
+    Raises:
+        ServiceError: The text is not a filter.
+    """
+    if not text:
+        return None
+    try:
+        return _parse(text, fields)
+    except odata_filters.FilterError as error:
+        raise bad_request(f"Invalid filter: {error}", "InvalidFilter") from error
+
+
 def cut(records: Sequence[JsonObject], token: str | None, wanted: int | None, page_size: int) -> JsonObject:
     """Cut out the page that begins after a token, with at most ``wanted`` items; also the token for the next page."""
     start = _offset(token)
@@ -45,13 +62,8 @@ def cut(records: Sequence[JsonObject], token: str | None, wanted: int | None, pa
 
 
 def _selected(records: Iterable[JsonObject], text: str | None, fields: tuple[str, ...]) -> list[JsonObject]:
-    if not text:
-        return list(records)
-    try:
-        condition = odata_filters.parse(text, fields)
-    except odata_filters.FilterError as error:
-        raise bad_request(f"Invalid filter: {error}", "InvalidFilter") from error
-    return [record for record in records if condition.matches(record)]
+    condition = condition_of(text, fields)
+    return list(records) if condition is None else [record for record in records if condition.matches(record)]
 
 
 def _order(given: Body) -> str | None:

@@ -92,6 +92,20 @@ Filter = Joined | Comparison | OneOf
 """A condition on an item of run history, as in the REST API: a run, step or experiment."""
 
 
+def values_of(condition: Filter, field: str) -> frozenset[str | float | None] | None:
+    """The values that a field of the item itself can have if the condition holds; None: the condition does not say."""
+    if isinstance(condition, OneOf):
+        return condition.values if (condition.bag, condition.field) == ("", field) else None
+    if isinstance(condition, Comparison):
+        named = (condition.bag, condition.field, condition.sign) == ("", field, "eq")
+        return frozenset((condition.value,)) if named else None
+    found = [values_of(part, field) for part in condition.parts]
+    limits = [values for values in found if values is not None]
+    if condition.rule is all:
+        return frozenset.intersection(*limits) if limits else None
+    return frozenset().union(*limits) if len(limits) == len(found) else None
+
+
 def _actual(record: Mapping[str, Any], bag: str, field: str) -> Any:
     if bag:
         return (record.get(bag) or {}).get(field, _MISSING)

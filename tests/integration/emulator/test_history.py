@@ -62,6 +62,23 @@ class TestReading:
             assert rest["continuationToken"] is None
             assert "top must be" in api.ask("GET", f"{HISTORY}/runs/{run_id}/children?$top=0", 400)
 
+    def test_a_query_finds_runs_steps_and_children_by_their_ids(self, api):
+        run_id, other = api.finished(), api.submit()
+        path = f"{PIPELINES}/PipelineRuns/PipelineSubmit/score?parentRunId={run_id}"
+        child = api.ask("POST", path, json={"ExperimentName": "exp"})["Id"]
+        steps = [item["runId"] for item in api.ask("GET", f"{HISTORY}/runs/{run_id}/children")["value"]]
+        steps.remove(child)
+
+        def found(text):
+            return {item["runId"] for item in api.ask("POST", f"{EXP}/runs:query", json={"filter": text})["value"]}
+
+        assert found(f"RunId eq {run_id} or RunId eq {other}") == {run_id, other}
+        assert found(f"RunId eq {steps[0]}") == {steps[0]}
+        assert found(f"ParentRunId eq {run_id}") == {*steps, child}
+        assert found(f"ParentRunId eq {run_id} and RunId eq {child}") == {child}
+        assert {run_id, other} <= found("ParentRunId eq null")
+        assert found(f"RunId eq {run_id} or ParentRunId eq {run_id}") == {run_id, *steps, child}
+
 
 class TestChanging:
     @pytest.mark.parametrize("way", [0, 1, 2])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aml_provider.emulator.wire.history import EXPERIMENT_FIELDS, RUN_FIELDS
-from aml_provider.emulator.wire.odata_filters import FilterError, parse
+from aml_provider.emulator.wire.odata_filters import FilterError, parse, values_of
 
 RUN = {
     **dict.fromkeys(RUN_FIELDS),
@@ -111,3 +111,44 @@ def test_any_quoted_value_is_found(value):
 def test_arbitrary_text_is_parsed_or_refused(text):
     with contextlib.suppress(FilterError):
         parse(text, RUN_FIELDS).matches(RUN)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("RunId eq r1", {"r1"}),
+        ("RunId eq r1 or RunId eq r2", {"r1", "r2"}),
+        ("RunId eq r1 and Status eq Failed", {"r1"}),
+        ("(RunId eq r1 or RunId eq r2) and (RunId eq r2 or RunId eq r3)", {"r2"}),
+        ("RunId eq r1 or (RunId eq r2 and Status eq Failed)", {"r1", "r2"}),
+        ("RunId eq r1 or Status eq Failed", None),
+        ("RunId ne r1", None),
+        ("Tags/runId eq r1", None),
+        ("ParentRunId eq r1", None),
+    ],
+)
+def test_the_values_of_a_field_that_a_filter_can_select(text, values):
+    assert values_of(parse(text, RUN_FIELDS), "runId") == values
+
+
+CONDITIONS = st.recursive(
+    st.builds(
+        lambda field, sign, value: f"{field} {sign} {value}",
+        st.sampled_from(["RunId", "Status", "Tags/runId"]),
+        st.sampled_from(["eq", "ne", "lt"]),
+        st.sampled_from(["a", "b", "c"]),
+    ),
+    lambda inner: st.builds(
+        lambda word, parts: f"({f' {word} '.join(parts)})",
+        st.sampled_from(["and", "or"]),
+        st.lists(inner, min_size=1, max_size=4),
+    ),
+)
+
+
+@given(CONDITIONS, st.sampled_from("abc"), st.sampled_from("abc"), st.sampled_from("abc"))
+def test_a_filter_selects_no_other_values_of_a_field(text, run_id, status, tag):
+    condition = parse(text, RUN_FIELDS)
+    values = values_of(condition, "runId")
+    if condition.matches({**RUN, "runId": run_id, "status": status, "tags": {"runId": tag}}):
+        assert values is None or run_id in values
