@@ -29,6 +29,8 @@ _PAUSE = 10.0
 # How often to check whether Airflow shows the change (if it does not by then, its transaction was rolled back), and how
 # often to try to cancel the run.
 _CHECKS = 4
+# Seconds for which checks may fail because Airflow's database is away: until another server has taken over.
+_OUTAGE = 180.0
 # Airflow sets both timestamps in one write, one line after the other.
 _ONE_WRITE = timedelta(seconds=1)
 
@@ -140,14 +142,23 @@ class ManualStateChangeListener:
 
     def _check(self, is_done: Callable[[], bool], due: float) -> None:
         """Check until nothing is left to do. No retry follows, so one unusual reply must not end the checks."""
-        from aml_provider.client.errors import AzureMLError, ForeignRun, NotFound, PermissionDenied
+        from sqlalchemy.exc import InterfaceError, OperationalError
 
-        for number in range(_CHECKS):
-            self._sleep(max(0.0, due + number * _PAUSE - self._now()))
+        from aml_provider.client.errors import AzureMLError, ForeignRun, NotFound
+
+        checks, patience = 0, due + _OUTAGE
+        while checks < _CHECKS:
+            self._sleep(max(0.0, due - self._now()))
+            due += _PAUSE
             try:
                 if is_done():
                     return
-            except Exception as error:
-                is_final = isinstance(error, (ForeignRun, NotFound, PermissionDenied))
-                if not isinstance(error, AzureMLError) or is_final or number == _CHECKS - 1:
+                checks += 1
+            except (InterfaceError, OperationalError):
+                # Airflow's database is away: nothing was checked.
+                if self._now() > patience:
+                    raise
+            except AzureMLError as error:
+                checks += 1
+                if isinstance(error, (ForeignRun, NotFound)) or checks == _CHECKS:
                     raise

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from airflow import settings
 from airflow.utils.state import TaskInstanceState
+from sqlalchemy import text
 
 from aml_provider.compat import AIRFLOW_V_3_3_PLUS
 
@@ -160,6 +163,56 @@ def test_a_cancel_that_fails_once_is_tried_again(api_server, leave, workspace, f
     left.mark("failed")
     api_server.calm()
     assert left.status == "Canceled"
+
+
+def test_a_right_that_is_missing_for_a_moment_is_waited_for(api_server, leave, workspace):
+    left = leave()
+    left.show("running")
+    workspace.faults.add("status", status=403, method="GET", path="*/PipelineRuns/*", times=3)
+    left.mark("failed")
+    api_server.calm()
+    assert left.status == "Canceled"
+
+
+def check_again(api_server, times):
+    for _ in range(times):
+        api_server.clock.until_asleep()
+        api_server.clock.advance(10)
+    api_server.clock.until_asleep()
+
+
+def test_an_outage_of_airflows_database_is_outlasted(api_server, leave):
+    left = leave()
+    left.show("running")
+    left.mark("failed")
+    with database_away():
+        check_again(api_server, 12)
+    assert left.status == "Running"
+    api_server.clock.advance(10)
+    left.wait_until("Canceled")
+
+
+def test_an_outage_that_does_not_end_is_logged(api_server, leave, caplog):
+    left = leave()
+    left.show("running")
+    left.mark("failed")
+    with database_away():
+        api_server.calm()
+    assert "was changed manually, but the task's run may still be active" in caplog.text
+    assert left.status == "Running"
+
+
+@contextmanager
+def database_away():
+    """Let Airflow's database answer each question about task instances with an operational error."""
+    rename = "ALTER TABLE {} RENAME TO {}"
+    with settings.engine.begin() as connection:
+        connection.execute(text(rename.format("task_instance", "task_instance_away")))
+    try:
+        yield
+    finally:
+        with settings.engine.begin() as connection:
+            connection.execute(text(rename.format("task_instance_away", "task_instance")))
 
 
 def test_a_workspace_that_refuses_is_logged(api_server, leave, workspace, caplog):
