@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from aml_provider.client.calls import Call
-    from aml_provider.client.http.reply import Reply
     from aml_provider.client.secret import Secret
     from aml_provider.client.settings import WorkspaceSettings
 
@@ -73,6 +72,10 @@ class Client:
         clock: Waits between requests.
         hide: Called with the secrets in replies before anything else can show them.
         observe: Called after each exchange, for metrics; it must not raise or block.
+
+    Attributes:
+        settings: The workspace.
+        last_date: The time of the latest reply, by the clock of the service that sent it; None if that did not say it.
     """
 
     def __init__(
@@ -94,7 +97,7 @@ class Client:
         routes = Routes()
         self._credential = credentials.build_credential(settings)
         self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False, transport=routes)
-        self._last_reply: Reply | None = None
+        self.last_date: datetime | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -117,11 +120,6 @@ class Client:
             yield
         finally:
             self._observe = before
-
-    @property
-    def last_date(self) -> datetime | None:
-        """The time of the latest reply, by the clock of the service that sent it; None if that did not say it."""
-        return None if self._last_reply is None else self._last_reply.date()
 
     def authenticate(self) -> None:
         """Get a token now, to find out whether that works; later requests use the same token."""
@@ -195,7 +193,8 @@ class Client:
                     if not transfer.add(piece):
                         break
                 transfer.end()
-            self._last_reply = reply = transfer.reply()
+            reply = transfer.reply()
+            self.last_date = reply.date()
         finally:
             if self._observe is not None:
                 self._observe(step, None if reply is None else reply.status)
