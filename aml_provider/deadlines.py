@@ -26,6 +26,8 @@ FIRED_AT = "fired_at"
 
 # Seconds. The service creates a run some time after its submission was sent, and its times are whole seconds.
 _CLOCKS_AGREE = 120.0
+# Seconds by which a deadline moves at most because of clocks.
+_MOST = 3600.0
 
 # Seconds. A timer may fire a little early; the task would then defer again for a fraction of a second.
 _LAST_MOMENT = 1.0
@@ -64,11 +66,11 @@ def first_clock_behind(*, begun: float, sent: float, created: float, ahead: floa
         ahead: The seconds by which our clock is ahead of the service's.
 
     Returns:
-        Seconds; 0 if the clocks agree, if the first one is ahead, and if nothing is known. All other times are in
-        seconds since the epoch.
+        Seconds; 0 if the clocks agree, if the first one is ahead, and if nothing is known. More than an hour is
+        nobody's clock, but a service that does not tell the time. All other times are in seconds since the epoch.
     """
     behind = created + ahead - sent
-    return behind if sent >= begun and behind > _CLOCKS_AGREE else 0.0
+    return behind if sent >= begun and _CLOCKS_AGREE < behind <= _MOST else 0.0
 
 
 def in_words(deadline: float) -> str:

@@ -108,11 +108,11 @@ class ManualStateChangeListener:
             self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="azureml-state-changes")
         return self._pool
 
-    def _end_run(self, change: ManualStateChange, due: float) -> None:
+    def _end_run(self, change: ManualStateChange, due: float, *, denied: bool = False) -> None:
         from aml_provider.api_server.end_run import end_run
 
         try:
-            self._check(lambda: end_run(change), due)
+            self._check(lambda: end_run(change), due, denied=denied)
         except Exception as error:  # noqa: BLE001 - no caller sees an error of this thread; it can only be logged
             log.warning(
                 "The state of %s was changed manually, but the task's run may still be active; check it in the "
@@ -127,7 +127,8 @@ class ManualStateChangeListener:
         def found() -> bool:
             changes = skipped_before_their_turn(dag_id, run_id, state)
             for change in changes or ():
-                self._end_run(change, self._now())
+                # One after another in this thread: a right that all of them lack must not block it for hours.
+                self._end_run(change, self._now(), denied=True)
             return changes is not None
 
         try:
@@ -140,25 +141,33 @@ class ManualStateChangeListener:
                 error,
             )
 
-    def _check(self, is_done: Callable[[], bool], due: float) -> None:
-        """Check until nothing is left to do. No retry follows, so one unusual reply must not end the checks."""
-        from sqlalchemy.exc import InterfaceError, OperationalError
+    def _check(self, is_done: Callable[[], bool], due: float, *, denied: bool = False) -> None:
+        """Check until nothing is left to do. No retry follows, so one unusual reply must not end the checks.
 
-        from aml_provider.client.errors import AzureMLError, ForeignRun, NotFound
+        Args:
+            is_done: One check.
+            due: When the first one is due.
+            denied: Whether a missing right ends the checks.
+        """
+        from sqlalchemy.exc import SQLAlchemyError
 
+        from aml_provider.client.errors import ForeignRun, NotFound, PermissionDenied
+
+        final = (ForeignRun, NotFound, PermissionDenied) if denied else (ForeignRun, NotFound)
         checks, patience = 0, due + _OUTAGE
         while checks < _CHECKS:
             self._sleep(max(0.0, due - self._now()))
-            due += _PAUSE
             try:
                 if is_done():
                     return
                 checks += 1
-            except (InterfaceError, OperationalError):
+            except SQLAlchemyError:
                 # Airflow's database is away: nothing was checked.
                 if self._now() > patience:
                     raise
-            except AzureMLError as error:
+            except Exception as error:
+                # An outage that begins or ends now can also look like a connection that does not exist.
                 checks += 1
-                if isinstance(error, (ForeignRun, NotFound)) or checks == _CHECKS:
+                if isinstance(error, final) or checks == _CHECKS:
                     raise
+            due = self._now() + _PAUSE

@@ -109,8 +109,9 @@ def _checked_container(container_url: str, *, allow_http: bool) -> str:
     try:
         parts = urlsplit(bare)
         host, _ = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise InvalidArgument("container_url", f"not a URL: {error}") from None
+    except ValueError:
+        # The error repeats what is in the place of the port, which may be a password.
+        raise InvalidArgument("container_url", "not a URL: its host or its port cannot be read") from None
     if parts.scheme not in {"http", "https"} or not host:
         raise InvalidArgument(
             "container_url", f"{bare!r} is not of the form https://ACCOUNT.blob.core.windows.net/CONTAINER"

@@ -31,8 +31,9 @@ def check_wake_queue(argument: str, value: object) -> str:
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise InvalidArgument(argument, f"not a URL: {error}") from None
+    except ValueError:
+        # The error repeats what is in the place of the port, which may be a password.
+        raise InvalidArgument(argument, "not a URL: its host or its port cannot be read") from None
     if ".blob." in host or ".dfs." in host:
         raise InvalidArgument(argument, f"{host} is not the queue endpoint; that is {_queue_host(host)}")
     segments = parts.path.strip("/").split("/")

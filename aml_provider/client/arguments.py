@@ -7,6 +7,8 @@ import reprlib
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Literal, TypeGuard, get_args
+from unicodedata import normalize
+from urllib.parse import unquote
 
 from aml_provider.client.errors import InvalidArgument
 
@@ -60,12 +62,12 @@ def as_plain_address(argument: str, value: Any) -> str:
     """
     if not isinstance(value, str):
         raise wrong_type(argument, value, "text", secret=True)
-    bare = re.split(r"[?#]", value, maxsplit=1)[0]
-    # Anywhere: with a slash or the scheme left out, the login is in another part of the address.
-    if "@" in bare:
+    # Anywhere, in any form: with a slash or the scheme left out, or with a ? in the password, the login is in another
+    # part of the address.
+    if "@" in normalize("NFKC", unquote(value)):
         raise InvalidArgument(argument, "it contains a user name or password; secrets belong in the connection")
-    if bare != value:
-        raise InvalidArgument(argument, f"{bare} has a query string; a SAS or key belongs in the connection")
+    if re.search("[?#]", value):
+        raise InvalidArgument(argument, "it has a query string; a SAS or key belongs in the connection")
     return value
 
 

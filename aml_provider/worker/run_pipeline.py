@@ -157,9 +157,15 @@ class RunTry:
         return self._wait.is_late(event)
 
     def _compare_clocks(self, run: PipelineRun, client: Client) -> None:
-        record = None if self._store is None else self._store.load()
-        sent = None if record is None or record.run_id != run.id else record.submitted_at
-        self._wait.compare_clocks(sent, run.created, client.last_date)
+        if self._store is None or self._wait.deadline is None:
+            return
+        try:
+            record = self._store.load()
+        except Exception as error:  # noqa: BLE001 - the run has to end at its deadline all the same
+            self._log.warning("The submission record cannot be read, so clocks are not compared. %s", error)
+            return
+        if record is not None and record.run_id == run.id:
+            self._wait.compare_clocks(record.submitted_at, run.created, client.last_date)
 
     def end_abandoned_wait(self) -> str | None:
         """Handle the run as ``on_timeout`` says, after Airflow has ended the wait.

@@ -48,7 +48,7 @@ class RunWait:
         deadline = deadline_of(self._ti.start_date, self._arguments.execution_timeout)
         return None if deadline is None else deadline + self._first_clock_behind
 
-    def compare_clocks(self, sent: float | None, created: datetime | None, now: datetime | None) -> None:
+    def compare_clocks(self, sent: float, created: datetime | None, now: datetime | None) -> None:
         """Compare this worker's clock with that of the worker that began this try, so that the deadline fits this one.
 
         Args:
@@ -57,7 +57,7 @@ class RunWait:
             now: The present, by the service's clock.
         """
         begun = self._ti.start_date
-        if begun is not None and sent is not None and created is not None and now is not None:
+        if begun is not None and created is not None and now is not None:
             ahead = time.time() - now.timestamp()
             self._first_clock_behind = first_clock_behind(
                 begun=begun.timestamp(), sent=sent, created=created.timestamp(), ahead=ahead
@@ -96,6 +96,9 @@ class RunWait:
         deadline = self.deadline
         if deadline is None:
             self._log.info("The task no longer has an execution_timeout; it continues to wait.")
+            return
+        if self._first_clock_behind:
+            # The log says already whose clocks differ.
             return
         left = deadline - time.time()
         if fired is not None and has_passed(fired):

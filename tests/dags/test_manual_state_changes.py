@@ -187,7 +187,7 @@ def test_an_outage_of_airflows_database_is_outlasted(api_server, leave):
     left.mark("failed")
     with database_away():
         check_again(api_server, 12)
-    assert left.status == "Running"
+        assert left.status == "Running"
     api_server.clock.advance(10)
     left.wait_until("Canceled")
 

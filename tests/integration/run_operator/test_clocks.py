@@ -212,6 +212,32 @@ def test_other_differences_of_two_workers_leave_the_deadline(workspace, task, fi
     assert "The worker that began this try" not in str(RunPipeline.log)
 
 
+def test_more_than_an_hour_is_no_clock_of_a_worker(workspace, task):
+    """A workspace that is held, or a proxy that sends an old date, must not keep a task waiting for ever."""
+    workspace.state.clock.hold()
+    limit = {"execution_timeout": timedelta(minutes=5)}
+    begin_elsewhere(task, -7200, **limit)
+    event = {"run_id": workspace.only_run().id, "outcome": "deadline", "fired_at": time.time()}
+    with pytest.raises(RunTimedOut):
+        run_pipeline(**limit).execute_complete(task.context, event)
+
+
+@pytest.mark.parametrize("damage", ["damaged", "unreachable"])
+def test_a_record_that_cannot_be_read_does_not_keep_a_run_alive(workspace, task, damage, monkeypatch):
+    limit = {"execution_timeout": timedelta(minutes=5)}
+    begin_elsewhere(task, 0, **limit)
+    task.ti.start_date -= timedelta(minutes=6)
+    event = {"run_id": workspace.only_run().id, "outcome": "deadline", "fired_at": time.time()}
+    if damage == "damaged":
+        task.store.set("azureml_submission", {"key": 5})
+    else:
+        # Airflow's store raises this for an answer 500 of its API server.
+        monkeypatch.setattr(task.store, "get", lambda *_: 1 / 0)
+    with pytest.raises(RunTimedOut):
+        run_pipeline(**limit).execute_complete(task.context, event)
+    assert workspace.status() == "Canceled"
+
+
 def test_the_clock_of_a_worker_that_took_a_run_over_is_not_known(workspace, task):
     begin_elsewhere(task, 0)
     task.next_try()

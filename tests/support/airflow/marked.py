@@ -77,8 +77,11 @@ class ApiServer:
 
     def calm(self) -> None:
         """Let time pass until every manual state change has been handled."""
-        self.clock.advance(3600)
-        self._listener._threads().shutdown(wait=True)
+        pool = self._listener._threads()
+        pool.shutdown(wait=False)
+        while any(thread.is_alive() for thread in pool._threads):
+            self.clock.advance(3600)
+            time.sleep(0.01)
 
 
 class Left:
