@@ -67,7 +67,7 @@ def first_clock_behind(*, begun: float, sent: float, created: float, ahead: floa
 
     Returns:
         Seconds; 0 if the clocks agree, if the first one is ahead, and if nothing is known. More than an hour is
-        nobody's clock, but a service that does not tell the time. All other times are in seconds since the epoch.
+        nobody's clock, but a service without the right time. All other times are in seconds since the epoch.
     """
     behind = created + ahead - sent
     return behind if sent >= begun and _CLOCKS_AGREE < behind <= _MOST else 0.0
