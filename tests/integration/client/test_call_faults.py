@@ -11,8 +11,7 @@ import inspect
 import json
 import time
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from email.utils import formatdate
 from typing import Any, NamedTuple
 
 import httpx
@@ -252,10 +251,10 @@ def does_no_harm(name, call, case):
     return any_body or (case.fault["kind"] == "empty" and name in EMPTY_IS_AN_ANSWER)
 
 
-def with_date(fault):
+def with_date(fault, now):
     if fault.get("retry_after") != "DATE":
         return fault
-    return {**fault, "retry_after": format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)}
+    return {**fault, "retry_after": formatdate(now + 20, usegmt=True)}
 
 
 def check_error(error, call, case):
@@ -287,7 +286,7 @@ def test_each_call_under_each_fault_is_right_or_fails_safely(bench, plain, name,
             bench.renew()
             before = bench.sizes()
             patient = case.with_patience(patience)
-            bench.emulator.faults.add(**with_date(patient.fault))
+            bench.emulator.faults.add(**with_date(patient.fault, bench.emulator.clock.now()))
             result = bench.carry_out(driver, call, patient.timeout)
             if does_no_harm(name, call, case):
                 tries = requests
