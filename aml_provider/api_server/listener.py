@@ -108,11 +108,11 @@ class ManualStateChangeListener:
             self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="azureml-state-changes")
         return self._pool
 
-    def _end_run(self, change: ManualStateChange, due: float, *, denied: bool = False) -> None:
+    def _end_run(self, change: ManualStateChange, due: float, *, others_wait: bool = False) -> None:
         from aml_provider.api_server.end_run import end_run
 
         try:
-            self._check(lambda: end_run(change), due, denied=denied)
+            self._check(lambda: end_run(change), due, others_wait=others_wait)
         except Exception as error:  # noqa: BLE001 - no caller sees an error of this thread; it can only be logged
             log.warning(
                 "The state of %s was changed manually, but the task's run may still be active; check it in the "
@@ -127,8 +127,7 @@ class ManualStateChangeListener:
         def found() -> bool:
             changes = skipped_before_their_turn(dag_id, run_id, state)
             for change in changes or ():
-                # One after another in this thread: a right that all of them lack must not block it for hours.
-                self._end_run(change, self._now(), denied=True)
+                self._end_run(change, due, others_wait=True)
             return changes is not None
 
         try:
@@ -141,19 +140,19 @@ class ManualStateChangeListener:
                 error,
             )
 
-    def _check(self, is_done: Callable[[], bool], due: float, *, denied: bool = False) -> None:
+    def _check(self, is_done: Callable[[], bool], due: float, *, others_wait: bool = False) -> None:
         """Check until nothing is left to do. No retry follows, so one unusual reply must not end the checks.
 
         Args:
             is_done: One check.
-            due: When the first one is due.
-            denied: Whether a missing right ends the checks.
+            due: When the first one is due; an outage is outlasted from then on.
+            others_wait: Whether other changes wait for this thread. Then what probably lasts ends the checks: it would
+                block the thread for each of them.
         """
         from sqlalchemy.exc import SQLAlchemyError
 
-        from aml_provider.client.errors import ForeignRun, NotFound, PermissionDenied
+        from aml_provider.client.errors import AzureMLError, ForeignRun, NotFound, PermissionDenied
 
-        final = (ForeignRun, NotFound, PermissionDenied) if denied else (ForeignRun, NotFound)
         checks, patience = 0, due + _OUTAGE
         while checks < _CHECKS:
             self._sleep(max(0.0, due - self._now()))
@@ -168,6 +167,7 @@ class ManualStateChangeListener:
             except Exception as error:
                 # An outage that begins or ends now can also look like a connection that does not exist.
                 checks += 1
-                if isinstance(error, final) or checks == _CHECKS:
+                lasts = isinstance(error, PermissionDenied) or not isinstance(error, AzureMLError)
+                if isinstance(error, (ForeignRun, NotFound)) or (others_wait and lasts) or checks == _CHECKS:
                     raise
             due = self._now() + _PAUSE

@@ -93,8 +93,19 @@ def test_what_does_not_change_ends_the_checks(error):
     assert len(checks.at) == 1
 
 
-def test_a_right_that_many_tasks_of_a_dag_run_lack_blocks_no_thread():
-    checks = Checks(DENIED)
-    with pytest.raises(PermissionDenied):
-        checks.run(denied=True)
+@pytest.mark.parametrize("error", [DENIED, ValueError("no such connection")], ids=str)
+def test_what_many_tasks_of_a_dag_run_have_in_common_blocks_no_thread(error):
+    checks = Checks(error)
+    with pytest.raises(type(error)):
+        checks.run(others_wait=True)
     assert len(checks.at) == 1
+
+
+def test_an_outage_is_outlasted_once_and_not_for_each_task_of_a_dag_run():
+    checks = Checks(AWAY)
+    with pytest.raises(exc.OperationalError):
+        checks.run(others_wait=True)
+    until = checks.clock.time
+    with pytest.raises(exc.OperationalError):
+        checks.run(others_wait=True)
+    assert checks.clock.time == until
