@@ -16,8 +16,9 @@ os.environ.pop("PYTHONPATH", None)
 
 from chaos import planted
 from chaos.judge import judge
-from chaos.plan import SCALES, Plan
+from chaos.plan import Plan
 from chaos.report import Report
+from chaos.scales import SCALES
 from chaos.storm import Storm
 from processes import ServiceError
 from task_log import tail

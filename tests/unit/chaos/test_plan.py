@@ -7,7 +7,8 @@ from itertools import chain
 
 import pytest
 from chaos.pipeline_load import LONG, TASKS, runs_jobs
-from chaos.plan import REQUESTS, SCALES, TASK_KILLS, Freeze, Kill, Outage, Plan, Shutdown
+from chaos.plan import REQUESTS, TASK_KILLS, Freeze, Kill, Outage, Plan, Shutdown
+from chaos.scales import SCALES
 
 from aml_provider.emulator.faults import KINDS, Faults
 from aml_provider.emulator.quirks import Quirks
