@@ -3,6 +3,8 @@
 ``/account/nCOUNT`` is a folder of so many blobs, as is each ``/account/nCOUNTxNUMBER``; ``/account/deep`` is one of a
 thousand, over 100,000 more in sub-folders. ``/account/events`` is a wake queue without messages. It counts the requests
 that it was asked: ``GET /_counts``.
+
+``static_listing.py [CERTIFICATE]`` serves HTTPS if there is a file with a certificate and its key.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import asyncio
 import functools
 import re
 import socket
+import ssl
 import sys
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -106,16 +109,21 @@ class Connection(asyncio.Protocol):
         return page(1000, 0, _PREFIXES.encode()) if "delimiter" in query else page(101_000, number)
 
 
-async def serve() -> None:
+async def serve(certificate: str = "") -> None:
     """Serve until standard input ends."""
+    context = None
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Connection, sock=listener)
-    print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    server = await loop.create_server(Connection, sock=listener, ssl=context)
+    scheme = "https" if context else "http"
+    print(f"listening on {scheme}://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(*sys.argv[1:]))
