@@ -100,9 +100,10 @@ def _when_watched(dag_id: str, action: Callable[[], None], ended: threading.Even
     # In this process only the task itself may use Airflow's own way to Variables.
     database = Path(os.environ["AIRFLOW_HOME"], "airflow.db")
     with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection:
-        query = "SELECT 1 FROM variable WHERE key LIKE ?"
+        # With the task's name, because the name of another DAG may begin with this one's.
+        query = "SELECT 1 FROM variable WHERE key GLOB ?"
         while not ended.wait(0.05):
-            if connection.execute(query, (f"azureml_cursor_{dag_id}_%",)).fetchone():
+            if connection.execute(query, (f"azureml_cursor_{dag_id}_wait_for_files_*",)).fetchone():
                 action()
                 return
 
