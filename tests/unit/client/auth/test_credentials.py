@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import time
@@ -307,6 +308,25 @@ async def test_a_refusal_is_shared_too_and_not_kept():
     assert len(inner.asked) == 1
     inner.failure = None
     assert await get_async_token(credential, cli, SCOPE) == "token-2"
+
+
+async def test_a_refusal_that_nobody_waits_for_is_logged_nowhere():
+    """asyncio logs an error that nobody has taken from its task, and one of aiohttp holds the proxy's whole address."""
+    logged = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
+    inner = Inner()
+    inner.failure = ServiceRequestError("407, url='http://user:s3cret@proxy:3128'")
+    credential = AsyncCredential(inner)
+    waiting = asyncio.create_task(credential.get_token(SCOPE))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    inner.answer.set()
+    while not inner.asked:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gc.collect()
+    assert logged == []
 
 
 async def test_closing_ends_what_is_being_asked():
