@@ -155,11 +155,18 @@ def test_a_batch_that_was_seen_to_arrive_is_taken_over_only_if_its_owner_fails_l
         (2, OTHER, "no_status", "no_status"),
         (1, OTHER._replace(dag_id="dag2"), "no_status", "no_status"),
         (1, ME._replace(task_id="watch2"), "no_status", "no_status"),
+        # It comes after ours, with a task in between.
+        (2, ME._replace(task_id="later"), "no_status", BEHIND),
+        (2, ME._replace(task_id="later"), "scheduled", "scheduled"),
+        (2, ME._replace(task_id="earlier"), "no_status", "no_status"),
+        (2, OTHER._replace(task_id="later"), "no_status", "no_status"),
     ],
 )
-def test_a_cleared_owner_whose_run_must_wait_for_ours_is_not_waited_for(runs, owner, state, seen):
+def test_a_cleared_owner_that_cannot_begin_before_ours_has_ended_is_not_waited_for(runs, owner, state, seen):
     with DAG("dag", schedule=None, start_date=datetime(2026, 1, 1), max_active_runs=runs):  # noqa: DTZ001
         task = BaseOperator(task_id="watch")
+        BaseOperator(task_id="earlier") >> task >> BaseOperator(task_id="between") >> BaseOperator(task_id="later")
+        BaseOperator(task_id="watch2")
     assert states_for(task, ME, lambda _: state)(owner) == seen
     assert states_for(BaseOperator(task_id="alone"), ME, lambda _: state)(owner) == state
 
