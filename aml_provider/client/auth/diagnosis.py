@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 # Whether this package itself is asking for a token.
 _SIGNING_IN: ContextVar[bool] = ContextVar("signing_in", default=False)
+# The modules of azure-identity that log the error of a failed sign-in. A filter of a logger does not apply to those below.
+_WARNING = (
+    "_internal.decorators",
+    "_internal.get_token_mixin",
+    "_internal.msal_managed_identity_client",
+    "_credentials.chained",
+)
 # Longer answers are cut before they are searched for secrets, and shown.
 _SEARCHED = 8 * LONGEST
 
@@ -98,7 +105,7 @@ def drop_own_warnings() -> None:
     A failed sign-in becomes our error; the warning that azure-identity writes before may show a proxy's password.
     """
     for package in ("azure.identity", "azure.identity.aio"):
-        for module in ("_internal.get_token_mixin", "_credentials.chained"):
+        for module in _WARNING:
             logging.getLogger(f"{package}.{module}").addFilter(_is_wanted)
 
 
