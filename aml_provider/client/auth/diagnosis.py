@@ -100,9 +100,10 @@ def explained(settings: WorkspaceSettings, hint: str) -> Iterator[None]:
 
 
 def drop_own_warnings() -> None:
-    """Drop azure-identity's warnings about our own sign-ins, but not about others in this process.
+    """Drop what azure-identity logs about failures of our own sign-ins, but not of others in this process.
 
-    A failed sign-in becomes our error; the warning that azure-identity writes before may show a proxy's password.
+    A failed sign-in becomes our error; what azure-identity writes before that may show a proxy's password. It writes a
+    warning, and within a chain a line of the level DEBUG.
     """
     for package in ("azure.identity", "azure.identity.aio"):
         for module in _WARNING:
@@ -110,7 +111,9 @@ def drop_own_warnings() -> None:
 
 
 def _is_wanted(record: logging.LogRecord) -> bool:
-    return record.levelno < logging.WARNING or not _SIGNING_IN.get()
+    values = record.args if isinstance(record.args, tuple) else ()
+    is_failure = record.exc_info or any(isinstance(value, BaseException) for value in values)
+    return not _SIGNING_IN.get() or (record.levelno < logging.WARNING and not is_failure)
 
 
 def _explain(settings: WorkspaceSettings, error: Exception, hint: str) -> AzureMLError:
