@@ -141,7 +141,7 @@ class WaitFor(NamedTuple):
 Decision = Replay | TakeOver | Proceed | WaitFor
 
 BEHIND = "cleared, and cannot begin before this one has ended"
-"""The state of a task that was cleared and cannot begin before the caller has ended: the caller must not wait for it."""
+"""The state of a cleared task that cannot begin before the caller has ended: the caller must not wait for it."""
 
 # A sensor that took a batch and then ends as skipped has not returned the batch: with never_fail or soft_fail, Airflow
 # turns any error in between into a skip. (A sensor that found nothing has no batch.) A task that was cleared, and waits

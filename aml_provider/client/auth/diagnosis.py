@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Whether this package itself is asking for a token.
 _SIGNING_IN: ContextVar[bool] = ContextVar("signing_in", default=False)
-# The modules of azure-identity that log the error of a failed sign-in. A filter of a logger does not apply to those below.
+# The modules of azure-identity that log the error of a failed sign-in. A logger's filter does not apply to those below.
 _WARNING = (
     "_internal.decorators",
     "_internal.get_token_mixin",

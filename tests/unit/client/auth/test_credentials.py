@@ -325,7 +325,7 @@ async def test_a_refusal_is_shared_too_and_not_kept():
 
 
 async def test_a_refusal_that_nobody_waits_for_is_logged_nowhere():
-    """asyncio logs an error that nobody has taken from its task, and one of aiohttp holds the proxy's whole address."""
+    """The loop logs an error that nobody has taken from its task, and one of aiohttp holds the proxy's whole address."""
     logged = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
     inner = Inner()
@@ -335,11 +335,12 @@ async def test_a_refusal_that_nobody_waits_for_is_logged_nowhere():
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
+    asking = credential._asking[SCOPE]
     inner.answer.set()
-    while not inner.asked:
-        await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await asyncio.wait([asking])
+    del asking
     gc.collect()
+    assert inner.asked
     assert logged == []
 
 
