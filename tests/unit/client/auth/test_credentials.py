@@ -325,7 +325,7 @@ async def test_a_refusal_is_shared_too_and_not_kept():
 
 
 async def test_a_refusal_that_nobody_waits_for_is_logged_nowhere():
-    """The loop logs an error that nobody has taken from its task, and one of aiohttp holds the proxy's whole address."""
+    """The loop logs an error that nobody has taken from its task, and one of aiohttp has the proxy's whole address."""
     logged = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
     inner = Inner()
