@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from datetime import datetime
 
 import pytest
@@ -12,6 +13,7 @@ from aml_provider.blobs.cursor import Cursor, Difference, undone
 from aml_provider.compat import BaseOperator, Variable
 from aml_provider.durable.handover import (
     BEHIND,
+    BatchReturned,
     Commit,
     CursorMoved,
     Handover,
@@ -209,6 +211,23 @@ def test_a_batch_that_arrived_is_remembered_with_the_next_write():
     assert mine.is_ahead
     mine.commit([], *texts())
     assert stored(mine).arrived
+
+
+@pytest.mark.parametrize(
+    ("later", "is_delivered"), [("failed", False), ("running", False), ("skipped", True), (None, True)]
+)
+def test_a_batch_is_replaced_only_while_it_counts_as_delivered(later, is_delivered):
+    states = ["success"]
+    mine = Handover(ME, Store(commit()), lambda _: states[-1], undone)
+    assert mine.begin() == Proceed()
+    states.append(later)
+    # Without changes of its own it replaces nothing.
+    mine.commit([], *texts())
+    assert (stored(mine).batch, stored(mine).arrived) == (BATCH, True)
+    returned = pytest.raises(BatchReturned, match=f"{OTHER}, which took the last batch, is now {later}")
+    with nullcontext() if is_delivered else returned:
+        mine.commit([{"path": "in/new"}], *texts())
+    assert stored(mine).owner == (ME if is_delivered else OTHER)
 
 
 def test_a_batch_whose_owner_is_active_stops_everybody_else():
