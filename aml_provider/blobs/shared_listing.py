@@ -75,11 +75,14 @@ def watch_folder(folder: SharedFolder, rules: Rules, record: WatcherRecord, now:
 
 
 def _together(flows: Sequence[Flow[T]]) -> Flow[list[T]]:
-    """Run flows that make the same requests; send each of these once, and its reply to all of them."""
+    """Run flows that make the same requests; send each of these once, and its reply to all of them.
+
+    There may be no flows: the last watcher can end while a connection is made.
+    """
     answer: Reply | None = None
     results: list[T] = []
     try:
-        while not results:
+        while flows and not results:
             for flow in flows:
                 try:
                     step = flow.send(answer)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _SUBJECT = re.compile(r"/blobServices/default/containers/([^/]+)/blobs/(.+)", re.DOTALL)
 _ACCOUNT = re.compile(r"/storageAccounts/([a-z0-9]+)\Z", re.IGNORECASE)
+# An address of Azure's own begins with the account. Another one with .blob. in it may name something else.
+_AZURES_OWN = re.compile(r"\.blob\.(?:core\.|storage\.azure\.)", re.IGNORECASE)
 _PREFIX = "microsoft.storage."
 # After these there is no blob version that was not there before.
 _NO_VERSION = frozenset(
@@ -60,7 +62,7 @@ class Interest(NamedTuple):
     """The blobs that count: those directly in a folder whose last segment matches one of the globs.
 
     Attributes:
-        account: The storage account; empty if the address does not name it.
+        account: The storage account; empty if it is not certain from the address.
         container: The container.
         prefix: The beginning of all names in the folder, as in :class:`~aml_provider.blobs.folder.Folder`.
         patterns: The globs; None: every name counts.
@@ -76,7 +78,8 @@ class Interest(NamedTuple):
         """The interest in a folder."""
         url = folder.container_url
         container = unquote(url.rpartition("/")[2])
-        return cls(account_of(url), container, folder.prefix, None if patterns is None else tuple(patterns))
+        account = account_of(url) if _AZURES_OWN.search(url) else ""
+        return cls(account, container, folder.prefix, None if patterns is None else tuple(patterns))
 
     def concerns(self, event: Mapping[str, Any]) -> bool:
         """Whether a listing of the folder may find a version that it did not find before the event."""

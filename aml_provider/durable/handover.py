@@ -140,8 +140,8 @@ class WaitFor(NamedTuple):
 
 Decision = Replay | TakeOver | Proceed | WaitFor
 
-BEHIND = "cleared, and queued behind this run"
-"""The state of a task that was cleared in an ended DAG run and cannot begin before the caller's DAG run has ended."""
+BEHIND = "cleared, and cannot begin before this one has ended"
+"""The state of a cleared task that cannot begin before the caller has ended: the caller must not wait for it."""
 
 # A sensor that took a batch and then ends as skipped has not returned the batch: with never_fail or soft_fail, Airflow
 # turns any error in between into a skip. (A sensor that found nothing has no batch.) A task that was cleared, and waits
@@ -267,17 +267,34 @@ class Handover:
 
         Raises:
             CursorMoved: Somebody else has written the record.
+            BatchReturned: The batch that would be replaced does not count as delivered any more.
         """
+        if batch and self._commit is not None:
+            self._check_arrival(self._commit)
         if self._commit is not None and not batch:
             self._save(self._commit._replace(serial=self.serial + 1, cursor_text=cursor_text))
         else:
             self._save(Commit(self.serial + 1, self.me, batch, cursor_text, undo_text))
         self.is_open = self.is_ahead = False
 
+    def _check_arrival(self, last: Commit) -> None:
+        """Check again that the last batch counts as delivered: a sensor may have waited for days since it was decided.
+
+        Raises:
+            BatchReturned: Its owner was cleared meanwhile, and has not succeeded again.
+        """
+        decision = decide(last, self.me, self._state_of)
+        if isinstance(decision, TakeOver | WaitFor):
+            raise BatchReturned(f"{last.owner}, which took the last batch, is now {decision.state or 'gone'}")
+
     def _save(self, commit: Commit) -> None:
         commit = commit._replace(wanted=self._wanted)
         self.store.save(commit.encode())
         self._commit = commit
+
+
+class BatchReturned(Exception):
+    """The last batch does not count as delivered any more: start again from the stored record."""
 
 
 class CursorMoved(Exception):

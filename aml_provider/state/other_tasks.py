@@ -55,17 +55,22 @@ def other_task_failed(owner: Owner) -> bool:
 
 
 def states_for(task: BaseOperator, me: Owner, state_of: Callable[[Owner], str | None]) -> Callable[[Owner], str | None]:
-    """Extend a look-up of states by :data:`BEHIND`: a task that cannot begin before the caller's DAG run has ended.
+    """Extend a look-up of states by :data:`BEHIND`: a task that cannot begin before the caller has ended.
 
-    With ``max_active_runs=1``, a cleared DAG run is queued until the active one has ended. If a task of the active run
-    waited for a task of the cleared one, it would wait for ever.
+    If the caller waited for such a task, it would wait for ever. There are two kinds of them, both cleared: with
+    ``max_active_runs=1``, a task of another DAG run, which is queued until the active one has ended; and a task of the
+    same DAG run that comes after the caller.
     """
-    alone = task.has_dag() and task.dag.max_active_runs == 1
 
     def state(owner: Owner) -> str | None:
         found = state_of(owner)
-        other_run = owner.dag_id == me.dag_id and owner.run_id != me.run_id
-        return BEHIND if found == NO_STATUS and alone and other_run else found
+        if found != NO_STATUS or owner.dag_id != me.dag_id or not task.has_dag():
+            return found
+        if owner.run_id == me.run_id:
+            is_behind = owner.task_id in task.get_flat_relative_ids(upstream=False)
+        else:
+            is_behind = task.dag.max_active_runs == 1
+        return BEHIND if is_behind else found
 
     return state
 

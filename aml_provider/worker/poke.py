@@ -14,7 +14,7 @@ from aml_provider.client.poll_log import Lines, PollLog
 from aml_provider.client.trouble import pause_after
 from aml_provider.compat import AIRFLOW_V_3_0_PLUS
 from aml_provider.connection import airflow_errors
-from aml_provider.durable.handover import CursorMoved, Replay, TakeOver, WaitFor
+from aml_provider.durable.handover import BatchReturned, CursorMoved, Replay, TakeOver, WaitFor
 from aml_provider.durations import in_seconds
 from aml_provider.state.slots import TaskStateSlot
 from aml_provider.stored import CursorUnreadable, damaged, reading
@@ -222,6 +222,10 @@ class HandoverPoke(Poke[T]):
         except CursorMoved as moved:
             self._handover.restart()
             self._log.warning("%s. Does more than one DAG run wait for this %s? Starting over.", moved, self._watched)
+            return None
+        except BatchReturned as returned:
+            self._handover.restart()
+            self._log.info("%s. Starting over.", returned)
             return None
         except CursorUnreadable as error:
             raise InvalidArgument(

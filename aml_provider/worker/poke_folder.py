@@ -17,7 +17,7 @@ from aml_provider.blobs.rules import Rules
 from aml_provider.blobs.wake_state import NOT_LISTED, WakeState, because
 from aml_provider.client.arguments import as_name
 from aml_provider.client.errors import InvalidArgument
-from aml_provider.client.help import PATTERN_CHANGED
+from aml_provider.client.help import PATTERN_CHANGED, text_of
 from aml_provider.compat import conf
 from aml_provider.connection import airflow_errors
 from aml_provider.durable.handover import Handover, Owner, default_cursor_key
@@ -205,8 +205,18 @@ class FolderPoke(HandoverPoke["list[Change]"]):
             self._reader.listed(waits=detection.waits)
             # With changes the wait is over.
             if self._wake_slot is not None and not detection.changes:
-                self._wake_slot.save(json.dumps({**self._wake_facts(), "state": self._reader.state.to_json()}))
+                self._store_wake_state(self._wake_slot, self._reader.state)
         return detection.changes or None
+
+    def _store_wake_state(self, slot: Slot, state: WakeState) -> None:
+        try:
+            slot.save(json.dumps({**self._wake_facts(), "state": state.to_json()}))
+        except Exception as error:  # noqa: BLE001 - what is lost costs a listing, and must not cost a try
+            # Another process with the same cursor may have written at the same time.
+            self._log.warning(
+                "What this poll knows of its wake queue could not be stored; the next poll may list the folder. %s",
+                text_of(error),
+            )
 
     def _wake_state(self) -> WakeState | None:
         """What an earlier process of this wait knew; None if this process has to list first."""

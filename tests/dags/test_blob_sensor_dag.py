@@ -186,9 +186,31 @@ def test_a_cleared_run_that_is_queued_behind_the_next_one_is_not_waited_for(mode
     dags.set_state(dags.run(dag, DAY), "watch", None)
     write("incoming/b.csv")
     assert run(dag, 1) == (DONE, [["incoming/a.csv", "incoming/b.csv"]])
-    assert "that task instance is cleared, and queued behind this run" in str(said)
+    assert "that task instance is cleared, and cannot begin before this one has ended" in str(said)
     write("incoming/c.csv")
     assert run(dag, 0) == (DONE, [["incoming/c.csv"]])
+
+
+@modes
+def test_a_cleared_sensor_after_this_one_in_the_same_run_is_not_waited_for(mode, write, said):
+    """It begins only when this one has ended: with one cursor for both, both would wait for ever."""
+    settings = {"datastore": "landing", "path": "incoming", "poke_interval": 0.1, "timeout": 0.3, "soft_fail": True}
+    settings |= {"cursor_key": uuid.uuid4().hex, "on_first_poll": "report", "max_changes": 1, **MODES[mode]}
+    with DAG(f"blobs_{uuid.uuid4().hex[:8]}", schedule=None, start_date=DAY) as dag:
+        early, late = (AzureBlobChangeSensor(task_id=name, **settings) for name in ("early", "late"))
+        Consume(task_id="first", changes=early.output) >> late
+        Consume(task_id="second", changes=late.output)
+    write("incoming/a.csv")
+    write("incoming/b.csv")
+    states, got = run(dag)
+    assert sorted(got) == [["incoming/a.csv"], ["incoming/b.csv"]]
+    assert set(states.values()) == {"success"}
+    last = got[-1]
+    # The same run again, from its beginning: as after a clear.
+    states, got = run(dag)
+    assert got == [last]
+    assert (states["early"], states["late"]) == ("success", "skipped")
+    assert "that task instance is cleared, and cannot begin before this one has ended" in str(said)
 
 
 @pytest.mark.parametrize("seen", [True, False])

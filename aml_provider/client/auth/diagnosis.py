@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 # Whether this package itself is asking for a token.
 _SIGNING_IN: ContextVar[bool] = ContextVar("signing_in", default=False)
+# The modules of azure-identity that log the error of a failed sign-in. A logger's filter does not apply to those below.
+_WARNING = (
+    "_internal.decorators",
+    "_internal.get_token_mixin",
+    "_internal.msal_managed_identity_client",
+    "_credentials.chained",
+)
 # Longer answers are cut before they are searched for secrets, and shown.
 _SEARCHED = 8 * LONGEST
 
@@ -93,17 +100,20 @@ def explained(settings: WorkspaceSettings, hint: str) -> Iterator[None]:
 
 
 def drop_own_warnings() -> None:
-    """Drop azure-identity's warnings about our own sign-ins, but not about others in this process.
+    """Drop what azure-identity logs about failures of our own sign-ins, but not of others in this process.
 
-    A failed sign-in becomes our error; the warning that azure-identity writes before may show a proxy's password.
+    A failed sign-in becomes our error; what azure-identity writes before that may show a proxy's password. It writes a
+    warning, and within a chain a line of the level DEBUG.
     """
     for package in ("azure.identity", "azure.identity.aio"):
-        for module in ("_internal.get_token_mixin", "_credentials.chained"):
+        for module in _WARNING:
             logging.getLogger(f"{package}.{module}").addFilter(_is_wanted)
 
 
 def _is_wanted(record: logging.LogRecord) -> bool:
-    return record.levelno < logging.WARNING or not _SIGNING_IN.get()
+    values = record.args if isinstance(record.args, tuple) else ()
+    is_failure = record.exc_info or any(isinstance(value, BaseException) for value in values)
+    return not _SIGNING_IN.get() or (record.levelno < logging.WARNING and not is_failure)
 
 
 def _explain(settings: WorkspaceSettings, error: Exception, hint: str) -> AzureMLError:

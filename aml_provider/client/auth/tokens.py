@@ -72,7 +72,7 @@ class AsyncCredential:
     def __init__(self, inner: Any) -> None:
         self._inner = inner
         self._kept: dict[str, AccessToken] = {}
-        self._asking: dict[str, asyncio.Task[AccessToken]] = {}
+        self._asking: dict[str, asyncio.Task[AccessToken | Exception]] = {}
 
     async def get_token(self, scope: str) -> AccessToken:
         """Return a token for this audience."""
@@ -82,11 +82,22 @@ class AsyncCredential:
         if scope not in self._asking:
             self._asking[scope] = asyncio.create_task(self._ask(scope))
         # A caller that stops waiting must not cancel the request of the others.
-        return await asyncio.shield(self._asking[scope])
+        outcome = await asyncio.shield(self._asking[scope])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-    async def _ask(self, scope: str) -> AccessToken:
+    async def _ask(self, scope: str) -> AccessToken | Exception:
+        """Request a token; an error is returned and not raised.
+
+        If all callers have given up, asyncio would log an error that nobody has taken from the task. Its text may hold
+        the password of a proxy.
+        """
         try:
             token: AccessToken = await self._inner.get_token(scope)
+        except Exception as error:  # noqa: BLE001 - get_token() raises it
+            return error
+        else:
             self._kept[scope] = token
             return token
         finally:

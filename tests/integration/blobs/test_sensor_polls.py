@@ -318,6 +318,23 @@ def test_a_lost_race_is_logged_and_nothing_is_lost(watch, container, states, sai
     assert [change["name"] for change in slow.poke(context).xcom_value] == ["b"]
 
 
+def test_a_batch_whose_owner_fails_while_the_next_run_pokes_comes_with_the_next_change(watch, container, states, said):
+    """As in the other modes, in which each poll of a worker is a process of its own and asks again."""
+    container.write("incoming/a")
+    assert names(look(watch(on_first_poll="report"), context_of("run1"))) == ["incoming/a"]
+    states["run1"] = "success"
+    waiting, context = watch(), context_of("run2")
+    assert waiting.poke(context).xcom_value is None
+    # A person clears it.
+    states["run1"] = "running"
+    container.write("incoming/b")
+    assert waiting.poke(context).xcom_value is None
+    assert "dag.watch of run run1, which took the last batch, is now running" in str(said)
+    assert waiting.poke(context).xcom_value is None
+    states["run1"] = "failed"
+    assert [change["name"] for change in waiting.poke(context).xcom_value] == ["a", "b"]
+
+
 @pytest.fixture
 def warnings_of(monkeypatch):
     """Runs a sensor to its end, and returns its warnings."""

@@ -13,6 +13,8 @@ from support.drivers.watching import context_of, deferred, fire, fires_within, s
 from support.services.wake_queue import AzuriteQueues, event
 
 from aml_provider.compat import AirflowFailException
+from aml_provider.sensors.blob import AzureBlobChangeSensor
+from aml_provider.state.slots import VariableSlot
 from aml_provider.triggers.blob import AzureBlobChangeTrigger, AzureBlobLookTrigger
 
 pytestmark = pytest.mark.usefixtures("variables", "no_retries", "right")
@@ -49,9 +51,9 @@ def woken(container, queue):
     # The first poll of an empty folder would also list the one above it.
     container.write("incoming/old.csv")
 
-    def make(**arguments):
+    def make(kind=AzureBlobChangeSensor, **arguments):
         place = {"container_url": container.url, "wasb_conn_id": "landing", "wake_queue": queue.url}
-        made = sensor(**{**place, **arguments})
+        made = sensor(kind, **{**place, **arguments})
         # In reschedule mode Airflow knows when the first process started.
         made._deadline = time.time() + 600
         return made
@@ -164,6 +166,28 @@ def test_a_stored_state_that_is_damaged_costs_a_listing(woken, container, variab
         before = listings(container)
         poll(woken(mode="reschedule"))
         assert listings(container) == before + 1
+
+
+class Contested(VariableSlot):
+    """Another process, with the same cursor_key, writes between this one's write and its check."""
+
+    def _write(self, text):
+        super()._write(text)
+        super()._write("of another process")
+
+
+class AtTheSameTime(AzureBlobChangeSensor):
+    def _new_wait(self, context, deadline):
+        wait = super()._new_wait(context, deadline)
+        wait._wake_slot = Contested(wait._wake_slot.key, "")
+        return wait
+
+
+def test_a_state_that_another_process_overwrites_costs_a_listing_and_no_try(woken, container, said):
+    for number in (1, 2):
+        assert poll(woken(AtTheSameTime, mode="reschedule")) == []
+        assert listings(container) == number
+    assert "could not be stored; the next poll may list the folder. The Variable azureml_wake_dag_watch_" in str(said)
 
 
 def test_a_deferred_sensor_lists_after_events_only(woken, container, queue, said):

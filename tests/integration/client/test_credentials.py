@@ -417,6 +417,21 @@ asyncio.run(ask())
 
 
 @both
+async def test_what_a_program_says_of_a_proxy_is_in_no_log(authority, kind, *, caplog, monkeypatch, az):
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:s3cret@127.0.0.1:3128")
+    az("echo 'ERROR: no connection through http://user:s3cret@127.0.0.1:3128' >&2; exit 1")
+    if kind == "sync":
+        with Client(settings("azure_cli")) as client, pytest.raises(CredentialError) as refused:
+            client.authenticate()
+    else:
+        async with AsyncClient(settings("azure_cli")) as client:
+            with pytest.raises(CredentialError) as refused:
+                await client.call(get_run("r"))
+    assert "no connection through http://***@127.0.0.1:3128" in str(refused.value)
+    assert "s3cret" not in str(refused.value) + caplog.text
+
+
+@both
 async def test_only_our_own_sign_in_keeps_azure_identity_silent(authority, kind, caplog):
     """Other hooks in this process use azure-identity too, and need its warnings."""
     import azure.identity

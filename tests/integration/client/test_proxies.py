@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import ssl
 import traceback
@@ -126,6 +127,18 @@ def test_a_proxy_that_refuses_a_sign_in_is_named_and_its_password_shown_nowhere(
     assert type(error) is Unreachable
     place = recorder.url.removeprefix("http://")
     assert f"the identity provider did not answer through the proxy {place} (HTTPS_PROXY): " in str(error)
+    assert "s3cret" not in str(error) + caplog.text
+
+
+def test_no_level_of_the_log_shows_the_password_of_a_proxy(drive, recorder, monkeypatch, caplog):
+    """Within a chain of credentials, azure-identity logs failures as DEBUG, which is set to find out about a proxy."""
+    monkeypatch.setenv("HTTPS_PROXY", recorder.url.replace("//", "//user:s3cret@"))
+    for name in ("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET"):
+        monkeypatch.setenv(f"AZURE_{name}", "value")
+    with caplog.at_level(logging.DEBUG):
+        error = failure(drive, workspace(auth_method="default"), GET)
+    assert recorder.tunnels
+    assert "azure.identity" in {record.name.partition("._")[0].removesuffix(".aio") for record in caplog.records}
     assert "s3cret" not in str(error) + caplog.text
 
 

@@ -40,9 +40,9 @@ def variables_in_memory(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return variables
 
 
-def sensor(**arguments: Any) -> AzureBlobChangeSensor:
+def sensor(kind: type[AzureBlobChangeSensor] = AzureBlobChangeSensor, **arguments: Any) -> AzureBlobChangeSensor:
     defaults: dict[str, Any] = {"task_id": "watch", "path": "incoming", "poke_interval": 0.1}
-    return AzureBlobChangeSensor(**{**defaults, **arguments})
+    return kind(**{**defaults, **arguments})
 
 
 def look(watcher: AzureBlobChangeSensor, context: Any = None) -> list[Any]:

@@ -85,6 +85,13 @@ def test_a_knowledge_that_no_watcher_holds_is_not_polled(folder):
     assert not folder.shared
 
 
+def test_a_poll_whose_watchers_have_all_ended_meanwhile_lists_nothing(folder):
+    """The source is asked for its watchers before the connection is made, and polled after that."""
+    taken = poll_once(folder.shared, folder.container)
+    assert dict(taken.steps) == {}
+    assert folder.container.asked == []
+
+
 def test_different_rules_share_the_listing(folder):
     eager, patient = folder.watch(), folder.watch(settle=60)
     folder.poll(eager, patient)

@@ -125,9 +125,24 @@ def test_the_address_of_an_emulator_has_the_account_in_its_path():
 def test_another_container_or_account_does_not_concern_the_folder(schema):
     assert not concerns(event("in/daily/a.csv", container="landing-old", schema=schema))
     assert not concerns(event("in/daily/a.csv", account="other", schema=schema))
-    # An address that does not name the account: any account may be meant.
-    local = Folder.at("http://127.0.0.1:10000/devstoreaccount1/landing", "in/daily")
-    assert concerns(event("in/daily/a.csv", account="other", schema=schema), folder=local)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("acc.privatelink.blob.core.windows.net", False),
+        ("acc-secondary.blob.core.windows.net", False),
+        ("ACC.Blob.Core.UsGovCloudApi.net", False),
+        ("acc.z12.blob.storage.azure.net", False),
+        ("blobs.example.org", True),
+        ("data.blob.example.org", True),
+        ("127.0.0.1:10000/devstoreaccount1", True),
+    ],
+)
+def test_with_an_address_that_is_not_azures_own_any_account_may_be_meant(host, expected):
+    folder = Folder.at(f"https://{host}/landing", "in/daily")
+    assert concerns(event("in/daily/a.csv"), folder=folder)
+    assert concerns(event("in/daily/a.csv", account="other"), folder=folder) is expected
 
 
 @pytest.mark.parametrize(

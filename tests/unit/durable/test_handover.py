@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from datetime import datetime
 
 import pytest
@@ -12,6 +13,7 @@ from aml_provider.blobs.cursor import Cursor, Difference, undone
 from aml_provider.compat import BaseOperator, Variable
 from aml_provider.durable.handover import (
     BEHIND,
+    BatchReturned,
     Commit,
     CursorMoved,
     Handover,
@@ -155,11 +157,18 @@ def test_a_batch_that_was_seen_to_arrive_is_taken_over_only_if_its_owner_fails_l
         (2, OTHER, "no_status", "no_status"),
         (1, OTHER._replace(dag_id="dag2"), "no_status", "no_status"),
         (1, ME._replace(task_id="watch2"), "no_status", "no_status"),
+        # It comes after ours, with a task in between.
+        (2, ME._replace(task_id="later"), "no_status", BEHIND),
+        (2, ME._replace(task_id="later"), "scheduled", "scheduled"),
+        (2, ME._replace(task_id="earlier"), "no_status", "no_status"),
+        (2, OTHER._replace(task_id="later"), "no_status", "no_status"),
     ],
 )
-def test_a_cleared_owner_whose_run_must_wait_for_ours_is_not_waited_for(runs, owner, state, seen):
+def test_a_cleared_owner_that_cannot_begin_before_ours_has_ended_is_not_waited_for(runs, owner, state, seen):
     with DAG("dag", schedule=None, start_date=datetime(2026, 1, 1), max_active_runs=runs):  # noqa: DTZ001
         task = BaseOperator(task_id="watch")
+        BaseOperator(task_id="earlier") >> task >> BaseOperator(task_id="between") >> BaseOperator(task_id="later")
+        BaseOperator(task_id="watch2")
     assert states_for(task, ME, lambda _: state)(owner) == seen
     assert states_for(BaseOperator(task_id="alone"), ME, lambda _: state)(owner) == state
 
@@ -202,6 +211,23 @@ def test_a_batch_that_arrived_is_remembered_with_the_next_write():
     assert mine.is_ahead
     mine.commit([], *texts())
     assert stored(mine).arrived
+
+
+@pytest.mark.parametrize(
+    ("later", "is_delivered"), [("failed", False), ("running", False), ("skipped", True), (None, True)]
+)
+def test_a_batch_is_replaced_only_while_it_counts_as_delivered(later, is_delivered):
+    states = ["success"]
+    mine = Handover(ME, Store(commit()), lambda _: states[-1], undone)
+    assert mine.begin() == Proceed()
+    states.append(later)
+    # Without changes of its own it replaces nothing.
+    mine.commit([], *texts())
+    assert (stored(mine).batch, stored(mine).arrived) == (BATCH, True)
+    returned = pytest.raises(BatchReturned, match=f"{OTHER}, which took the last batch, is now {later}")
+    with nullcontext() if is_delivered else returned:
+        mine.commit([{"path": "in/new"}], *texts())
+    assert stored(mine).owner == (ME if is_delivered else OTHER)
 
 
 def test_a_batch_whose_owner_is_active_stops_everybody_else():
