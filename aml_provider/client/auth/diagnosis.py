@@ -34,6 +34,9 @@ _CHECK_TENANT = "Check tenant_id, and cloud: each cloud has tenants of its own."
 _CHECK_CERTIFICATE = "Upload the certificate in certificate_path to the application."
 _CHECK_FEDERATION = "Compare the federated credential of the identity with this pod: issuer, subject and audience."
 
+#: A variable of pods with an identity binding of AKS: the cluster's own address for requests for tokens.
+TOKEN_PROXY = "AZURE_KUBERNETES_TOKEN_PROXY"
+
 #: The next step where the Azure CLI has no account.
 AZ_LOGIN = "Run `az login` as the user of workers and triggerers."
 
@@ -71,10 +74,12 @@ _BURIED = re.compile(r'AADSTS\d+: [^"]+')
 
 
 def asks_entra(settings: WorkspaceSettings) -> bool:
-    """Whether this process itself requests tokens from Microsoft Entra, not an endpoint on this host or a program."""
+    """Whether this process itself requests tokens from Microsoft Entra, not a program or an endpoint nearby."""
     if settings.auth_method == "managed_identity":
         # In a pod with the workload identity webhook, azure-identity uses that.
         return bool(os.environ.get("AZURE_FEDERATED_TOKEN_FILE"))
+    if settings.auth_method == "workload_identity":
+        return not os.environ.get(TOKEN_PROXY)
     return settings.auth_method not in {"azure_cli", "static_token"}
 
 
