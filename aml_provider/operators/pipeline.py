@@ -148,6 +148,7 @@ class AzureMLRunPipelineOperator(DeferringOperator):
         self.datasets = datasets
         self.tags = tags
         self.description = description
+        self._written = {"parameters": parameters, "tags": tags, "description": description}
         self.continue_on_step_failure = continue_on_step_failure
         self.parent_run_id = parent_run_id
         self.compute = compute
