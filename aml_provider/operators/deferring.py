@@ -24,7 +24,7 @@ class DeferringOperator(BaseOperator):
     """An operator whose work is done by a try of :mod:`aml_provider.worker`, which a deferral may interrupt."""
 
     # Arguments as they are in the DAG file, until they are compared with what they were rendered to.
-    _written: Mapping[str, Any] = {}  # noqa: RUF012 - it is replaced, never changed
+    _written: Mapping[str, Any] = {}
 
     @as_one_exception
     def execute(self, context: Context) -> str:

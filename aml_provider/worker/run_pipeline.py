@@ -168,7 +168,7 @@ class RunTry:
             self._wait.compare_clocks(record.submitted_at, run.created, client.last_date)
 
     def end_abandoned_wait(self, *, is_over: bool = False) -> str | None:
-        """End or continue the wait as the run's status, the time left and ``on_timeout`` say, after Airflow has ended it.
+        """End or continue a wait that Airflow has ended: as the run's status, the time left and ``on_timeout`` say.
 
         Args:
             is_over: Whether Airflow fails the task in any case. A run that has ended is then left to the next try.

@@ -1,7 +1,7 @@
 """Keeps the text of literal arguments, which native rendering turns into other values.
 
-With ``render_template_as_native_obj=True`` Airflow evaluates each template field as Python, also text without a template
-in it: ``"1.10"`` becomes the number 1.1. For an argument whose values may be numbers, nobody could see that later.
+With ``render_template_as_native_obj=True`` Airflow evaluates each template field as Python, also text that has no
+template in it: ``"1.10"`` becomes the number 1.1. If an argument's values may be numbers, nobody could see that later.
 """
 
 from __future__ import annotations

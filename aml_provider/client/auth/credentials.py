@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aml_provider.client.auth.diagnosis import AZ_LOGIN, FIELDS, TOKEN_PROXY, asks_entra, explained
+from aml_provider.client.auth.diagnosis import AZ_LOGIN, BINDING, FIELDS, asks_entra, explained
 from aml_provider.client.auth.tokens import AsyncCredential, AsyncStaticToken, Credential, StaticToken
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.http.environment import Proxies, Trust
@@ -112,13 +112,13 @@ def _workload_identity(settings: WorkspaceSettings) -> dict[str, Any]:
             "azure.workload.identity/use=true; label the pods of workers and triggerers",
         )
     options = _repeating_once(settings, tenant_id=settings.tenant_id, client_id=settings.client_id)
-    if os.environ.get(TOKEN_PROXY):
+    if os.environ.get(BINDING):
         # Microsoft Entra itself does not accept the token of a pod with an identity binding.
         version = importlib.import_module("azure.identity").__version__
         if tuple(map(int, re.findall("[0-9]+", version)[:2])) < _BINDINGS_SINCE:
             raise InvalidArgument(
                 "auth_method",
-                f"workload_identity cannot be used here: this pod has an identity binding of AKS ({TOKEN_PROXY} is "
+                f"workload_identity cannot be used here: this pod has an identity binding of AKS ({BINDING} is "
                 f"set), which azure-identity {version} does not support; install version 1.27 or later",
             )
         # The cluster's address is reached without a proxy, and has a certificate authority of its own.

@@ -35,7 +35,7 @@ _CHECK_CERTIFICATE = "Upload the certificate in certificate_path to the applicat
 _CHECK_FEDERATION = "Compare the federated credential of the identity with this pod: issuer, subject and audience."
 
 #: A variable of pods with an identity binding of AKS: the cluster's own address for requests for tokens.
-TOKEN_PROXY = "AZURE_KUBERNETES_TOKEN_PROXY"
+BINDING = "AZURE_KUBERNETES_TOKEN_PROXY"
 
 #: The next step where the Azure CLI has no account.
 AZ_LOGIN = "Run `az login` as the user of workers and triggerers."
@@ -79,7 +79,7 @@ def asks_entra(settings: WorkspaceSettings) -> bool:
         # In a pod with the workload identity webhook, azure-identity uses that.
         return bool(os.environ.get("AZURE_FEDERATED_TOKEN_FILE"))
     if settings.auth_method == "workload_identity":
-        return not os.environ.get(TOKEN_PROXY)
+        return not os.environ.get(BINDING)
     return settings.auth_method not in {"azure_cli", "static_token"}
 
 

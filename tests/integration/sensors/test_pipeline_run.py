@@ -102,7 +102,9 @@ def test_the_timeout_includes_outages(mode, started, workspace):
             )
 
 
-TRIGGER_TIMEOUTS = pytest.mark.parametrize("error", ["Trigger timeout", "Trigger/execution timeout"], ids=["3.3", "2.11"])
+TRIGGER_TIMEOUTS = pytest.mark.parametrize(
+    "error", ["Trigger timeout", "Trigger/execution timeout"], ids=["3.3", "2.11"]
+)
 
 
 def abandoned(workspace, run_id, **arguments):
