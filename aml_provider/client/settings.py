@@ -115,6 +115,8 @@ class Cloud(NamedTuple):
     ``trusted`` are the hosts and host suffixes of that cloud's own services (older regional hosts still occur in
     replies). A token for the workspace is sent only to them and to the connection's own endpoint.
     ``ml_resource`` is the audience of tokens for Azure Machine Learning itself, as Microsoft's SDK has it.
+    ``zone_suffix`` is the domain of the storage accounts that have a DNS zone in their addresses, such as
+    ``ACCOUNT.z11.blob.storage.azure.net``; empty if the cloud has none.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Cloud(NamedTuple):
     ml_resource: str
     storage_suffix: str
     trusted: tuple[str, ...]
+    zone_suffix: str = ""
 
 
 CLOUDS = {
@@ -137,6 +140,7 @@ CLOUDS = {
         ml_resource="https://ml.azure.com",
         storage_suffix="core.windows.net",
         trusted=("management.azure.com", ".azureml.ms", ".azureml.net", ".aether.ms"),
+        zone_suffix="storage.azure.net",
     ),
     "usgov": Cloud(
         name="usgov",
@@ -390,7 +394,8 @@ class WorkspaceSettings(Portable):
         return origin.scheme == "https" and holds(origin.host)
 
     def _is_storage(self, host: str) -> bool:
-        suffixes = tuple(f".{service}.{self.cloud.storage_suffix}" for service in ("blob", "queue"))
+        domains = filter(None, (self.cloud.storage_suffix, self.cloud.zone_suffix))
+        suffixes = tuple(f".{service}.{domain}" for domain in domains for service in ("blob", "queue"))
         return _HOST.fullmatch(host) is not None and host.endswith(suffixes)
 
     def _under_cloud(self, host: str) -> bool:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 class DeferringOperator(BaseOperator):
     """An operator whose work is done by a try of :mod:`aml_provider.worker`, which a deferral may interrupt."""
 
+    # Arguments as they are in the DAG file, until they are compared with what they were rendered to.
+    _written: Mapping[str, Any] = {}
+
     @as_one_exception
     def execute(self, context: Context) -> str:
         """Obtain the run or schedule, and wait for it; Airflow calls this on a worker."""
@@ -47,8 +50,12 @@ class DeferringOperator(BaseOperator):
 
     def _read_files(self, context: Context) -> None:
         """Read the arguments that are files; Airflow renders a mapped operator past its own method."""
+        from aml_provider.worker import written_text
         from aml_provider.worker.argument_files import read_files
 
+        written_text.keep(self, self._written)
+        # Later values, such as those of a decorated function, are not rendered.
+        self._written = {}
         read_files(self, context)
 
     @abstractmethod

@@ -142,6 +142,7 @@ class AzureMLCreateJobScheduleOperator(DeferringOperator):
         self.datasets = datasets
         self.tags = tags
         self.description = description
+        self._written = {"parameters": parameters, "tags": tags, "description": description}
         self.continue_on_step_failure = continue_on_step_failure
         self.validate = validate
         self.status = status

@@ -148,6 +148,7 @@ class AzureMLRunPipelineOperator(DeferringOperator):
         self.datasets = datasets
         self.tags = tags
         self.description = description
+        self._written = {"parameters": parameters, "tags": tags, "description": description}
         self.continue_on_step_failure = continue_on_step_failure
         self.parent_run_id = parent_run_id
         self.compute = compute
@@ -185,7 +186,7 @@ class AzureMLRunPipelineOperator(DeferringOperator):
 
         if isinstance(sys.exc_info()[1], AirflowTaskTimeout):
             # Airflow 2 resumes no task whose execution_timeout has passed while it was deferred: it only calls this.
-            self._new_try(get_current_context()).end_abandoned_wait()
+            self._new_try(get_current_context()).end_abandoned_wait(is_over=True)
 
     def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
         """The task's lineage when it begins; OpenLineage calls this, and the next two, if it is installed."""

@@ -126,6 +126,7 @@ class AzureMLCreateScheduleOperator(DeferringOperator):
         self.data_paths = data_paths
         self.datasets = datasets
         self.description = description
+        self._written = {"parameters": parameters, "description": description}
         self.continue_on_step_failure = continue_on_step_failure
         self.status = status
         self.wait_for_provisioning = wait_for_provisioning

@@ -64,7 +64,10 @@ class PollingSensor(BaseSensorOperator):
             raise
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume after a deferral, or end if no triggerer has answered in time."""
+        """Resume after a deferral; if no triggerer has answered in time, poll a last time, as in the other modes."""
+        # Airflow 2: "Trigger/execution timeout".
+        if next_method == "__fail__" and "timeout" in str((next_kwargs or {}).get("error")):
+            next_method, next_kwargs = "execute_complete", {"deadline": time.time()}
         with _never_failing(self):
             return super().resume_execution(next_method, next_kwargs, context)
 

@@ -167,11 +167,17 @@ class RunTry:
         if record is not None and record.run_id == run.id:
             self._wait.compare_clocks(record.submitted_at, run.created, client.last_date)
 
-    def end_abandoned_wait(self) -> str | None:
-        """Handle the run as ``on_timeout`` says, after Airflow has ended the wait.
+    def end_abandoned_wait(self, *, is_over: bool = False) -> str | None:
+        """End or continue a wait that Airflow has ended: as the run's status, the time left and ``on_timeout`` say.
+
+        Args:
+            is_over: Whether Airflow fails the task in any case. A run that has ended is then left to the next try.
 
         Returns:
-            The run's id if there was time left and the run ended successfully; None if Airflow should fail the task.
+            The run's id if it ended successfully; None if Airflow should fail the task.
+
+        Raises:
+            RunError: The run failed or was cancelled, or is still active at the deadline.
         """
         run_id = self._known_run()
         if run_id is None:
@@ -179,7 +185,8 @@ class RunTry:
         with self._workspace(run_id) as (client, submission):
             run = self._wait.read(client, run_id)
             if run.state.is_final:
-                return None
+                # It may have ended long before the deadline, while no triggerer was there to notice it.
+                return None if is_over else self._conclude(client, submission, run)
             self._compare_clocks(run, client)
             if self._wait.has_time:
                 self._wait.log_time_left("scheduler")

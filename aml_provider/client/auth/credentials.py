@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aml_provider.client.auth.diagnosis import AZ_LOGIN, FIELDS, asks_entra, explained
+from aml_provider.client.auth.diagnosis import AZ_LOGIN, BINDING, FIELDS, asks_entra, explained
 from aml_provider.client.auth.tokens import AsyncCredential, AsyncStaticToken, Credential, StaticToken
 from aml_provider.client.errors import InvalidArgument
 from aml_provider.client.http.environment import Proxies, Trust
@@ -36,6 +36,8 @@ _LOCKED_KEY = re.compile(rb"BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: 4,ENCRYPTED")
 _TIMEOUTS = {"connection_timeout": 10, "read_timeout": 30}
 # The most seconds before that repeat, whatever the other side requests.
 _LONGEST_PAUSE = 30.0
+# The version of azure-identity that supports identity bindings of AKS.
+_BINDINGS_SINCE = 1, 27
 _PAUSE_HEADERS = ("retry-after", "retry-after-ms", "x-ms-retry-after-ms")
 
 
@@ -109,7 +111,19 @@ def _workload_identity(settings: WorkspaceSettings) -> dict[str, Any]:
             "workload_identity needs AZURE_FEDERATED_TOKEN_FILE, which the webhook sets in pods labelled "
             "azure.workload.identity/use=true; label the pods of workers and triggerers",
         )
-    return _repeating_once(settings, tenant_id=settings.tenant_id, client_id=settings.client_id)
+    options = _repeating_once(settings, tenant_id=settings.tenant_id, client_id=settings.client_id)
+    if os.environ.get(BINDING):
+        # Microsoft Entra itself does not accept the token of a pod with an identity binding.
+        version = importlib.import_module("azure.identity").__version__
+        if tuple(map(int, re.findall("[0-9]+", version)[:2])) < _BINDINGS_SINCE:
+            raise InvalidArgument(
+                "auth_method",
+                f"workload_identity cannot be used here: this pod has an identity binding of AKS ({BINDING} is "
+                f"set), which azure-identity {version} does not support; install version 1.27 or later",
+            )
+        # The cluster's address is reached without a proxy, and has a certificate authority of its own.
+        options |= {"enable_azure_proxy": True, "use_env_settings": False}
+    return options
 
 
 class _Method(NamedTuple):

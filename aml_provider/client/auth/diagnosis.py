@@ -41,8 +41,14 @@ _CHECK_TENANT = "Check tenant_id, and cloud: each cloud has tenants of its own."
 _CHECK_CERTIFICATE = "Upload the certificate in certificate_path to the application."
 _CHECK_FEDERATION = "Compare the federated credential of the identity with this pod: issuer, subject and audience."
 
+#: A variable of pods with an identity binding of AKS: the cluster's own address for requests for tokens.
+BINDING = "AZURE_KUBERNETES_TOKEN_PROXY"
+
 #: The next step where the Azure CLI has no account.
 AZ_LOGIN = "Run `az login` as the user of workers and triggerers."
+
+# The assertion that was presented is not valid yet, or not any more.
+_NOT_IN_TIME = r"AADSTS700024\b"
 
 # The next step for a message; the first match wins. For people only: Microsoft may change the codes at any time
 # (learn.microsoft.com/entra/identity-platform/reference-error-codes).
@@ -52,7 +58,7 @@ _HINTS = (
     (re.compile(r"AADSTS(70001|7000112)\b"), "The application is disabled in this tenant; enable it."),
     (re.compile(r"AADSTS(90002|900023|90038|900382|900432)\b|get authority configuration"), _CHECK_TENANT),
     (re.compile(r"AADSTS(50012|700027|700030)\b"), _CHECK_CERTIFICATE),
-    (re.compile(r"AADSTS(700024|50013)\b"), "Check the clock of this host."),
+    (re.compile(rf"{_NOT_IN_TIME}|AADSTS50013\b"), "Check the clock of this host."),
     (re.compile(r"AADSTS(70021|70021\d|700213\d|70025)\b"), _CHECK_FEDERATION),
     (re.compile(r"AADSTS90061\b"), "The issuer of the federated credential must be reachable from the internet."),
     (re.compile(r"AADSTS500011\b"), "This tenant does not know Azure Resource Manager of the connection's cloud."),
@@ -75,10 +81,12 @@ _BURIED = re.compile(r'AADSTS\d+: [^"]+')
 
 
 def asks_entra(settings: WorkspaceSettings) -> bool:
-    """Whether this process itself requests tokens from Microsoft Entra, not an endpoint on this host or a program."""
+    """Whether this process itself requests tokens from Microsoft Entra, not a program or an endpoint nearby."""
     if settings.auth_method == "managed_identity":
         # In a pod with the workload identity webhook, azure-identity uses that.
         return bool(os.environ.get("AZURE_FEDERATED_TOKEN_FILE"))
+    if settings.auth_method == "workload_identity":
+        return not os.environ.get(BINDING)
     return settings.auth_method not in {"azure_cli", "static_token"}
 
 
@@ -118,7 +126,14 @@ def _is_wanted(record: logging.LogRecord) -> bool:
 
 def _explain(settings: WorkspaceSettings, error: Exception, hint: str) -> AzureMLError:
     said = _said(settings, error)
-    hint = next((known for pattern, known in _HINTS if pattern.search(said)), hint)
+    pod_token = _pod_token_at_fault(settings, error, said)
+    if pod_token:
+        hint = (
+            f"Kubernetes writes the pod's token to {pod_token} and renews it before it ends. Check that the file is "
+            "there and new, and the kubelet of the node; a new pod gets a new token."
+        )
+    else:
+        hint = next((known for pattern, known in _HINTS if pattern.search(said)), hint)
     # After a list the hint is a line of its own, after a sentence it follows.
     advice = ("\n" if "\n" in said else " ").join(filter(None, (said, hint)))
     way = way_to(settings.cloud.authority, said) if asks_entra(settings) else ""
@@ -129,8 +144,20 @@ def _explain(settings: WorkspaceSettings, error: Exception, hint: str) -> AzureM
     if is_open and re.search("connect", said, re.IGNORECASE):
         advice = f"{sentence(advice)} The request to Microsoft Entra went{way}." if way else advice
     refusal = CredentialError(f"{_identity(settings)}: no token: {advice}")
-    refusal.permanent = not is_open
+    # Another pod, or this one a minute later, has a token that is valid.
+    refusal.permanent = not is_open and not pod_token
     return refusal
+
+
+def _pod_token_at_fault(settings: WorkspaceSettings, error: Exception, said: str) -> str:
+    """The file of the pod's Kubernetes token, if it is missing or its token is not valid at this time; else empty."""
+    path = os.environ.get("AZURE_FEDERATED_TOKEN_FILE", "")
+    if not path or settings.auth_method not in {"default", "managed_identity", "workload_identity"}:
+        return ""
+    # A chain of credentials keeps only the text of an error.
+    is_unreadable = any(isinstance(link, OSError) and link.filename == path for link in _links(error))
+    is_unreadable = is_unreadable or f"No such file or directory: {path!r}" in said
+    return path if is_unreadable or re.search(_NOT_IN_TIME, said) else ""
 
 
 def _identity(settings: WorkspaceSettings) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _LOG_TAIL_LINES = 20
 _LOG_TAIL_BYTES = 16_384
 _LOG_TRIES = 3
+# How far a failure is followed into steps that have steps themselves.
+_DEEPEST = 5
 # The logs with a step's own output, best first (their names on the service's different compute targets).
 _LOG_NAMES = ("user_logs/std_log.txt", "azureml-logs/70_driver_log.txt", "logs/azureml/driver/stdout")
 
@@ -52,8 +54,11 @@ def find_failure(run: PipelineRun) -> Flow[Failure]:
     if len(failed) > 1:
         parts.append(f"{len(failed)} steps failed: {', '.join(one_line(step.name, 100) for step in failed)}.")
     for step in failed[:1]:
-        error_text, log = yield from _explain_step(run, step)
-        parts.append(f"Step {step.name!r} failed: {_said(error_text or run.detail) or 'the service gives no reason.'}")
+        way = yield from _way_down(run, step)
+        parent_id = way[-2].id if way[1:] else run.id
+        error_text, log = yield from _explain_step(run.experiment_name, parent_id, way[-1])
+        name = " of step ".join(repr(found.name) for found in reversed(way))
+        parts.append(f"Step {name} failed: {_said(error_text or run.detail) or 'the service gives no reason.'}")
         if log:
             parts.append(f"\nThe end of its log:\n{quoted(masked(log))}\n")
     return Failure(" ".join(parts), tuple(step.name for step in failed))
@@ -72,11 +77,27 @@ def _error_of(run: PipelineRun) -> Flow[str]:
     return ""
 
 
-def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:
+def _way_down(run: PipelineRun, step: HistoryRun) -> Flow[list[HistoryRun]]:
+    """A failed step, then the failed step inside it, and so on: a step may be a pipeline or a sweep of its own.
+
+    The error of such a step says only that something in it has failed.
+    """
+    way = [step]
+    with suppress(AzureMLError):
+        while len(way) < _DEEPEST:
+            inner = yield from list_steps(run.experiment_name, way[-1].id)
+            failed = next((found for found in inner if found.status == "Failed"), None)
+            if failed is None:
+                break
+            way.append(failed)
+    return way
+
+
+def _explain_step(experiment: str, parent_id: str, step: HistoryRun) -> Flow[tuple[str, str]]:
     error_text = ""
     files: dict[str, str] = {}
     with suppress(AzureMLError):
-        details = yield calls.get_run_details(run.experiment_name, step.id)
+        details = yield calls.get_run_details(experiment, step.id)
         error_text, files = details.error, details.log_files
     for name in _by_usefulness(files)[:_LOG_TRIES]:
         try:
@@ -98,7 +119,7 @@ def _explain_step(run: PipelineRun, step: HistoryRun) -> Flow[tuple[str, str]]:
     text = ""
     if step.node_id:
         with suppress(AzureMLError):
-            text = yield calls.get_step_log(run.id, step.node_id, "STDOUT")
+            text = yield calls.get_step_log(parent_id, step.node_id, "STDOUT")
     return error_text, _last_lines(text)
 
 

@@ -187,10 +187,12 @@ def check_trust(settings: WorkspaceSettings, request: Request) -> None:
         InvalidArgument: The host is not trusted; nothing was sent.
     """
     if request.scope is not None and not settings.trusts(request.url, request.scope):
+        own = "blob_endpoint" if request.scope == STORAGE_SCOPE else "endpoint"
         raise InvalidArgument(
-            "blob_endpoint" if request.scope == STORAGE_SCOPE else "endpoint",
+            own,
             f"{request.operation}: no token is sent to {_host(request.url)!r}, which is neither a host of the cloud "
-            f"{settings.cloud.name!r} nor the connection's own endpoint",
+            f"{settings.cloud.name!r} nor the connection's own {own}. If you trust this host, write its address into "
+            f"the connection's {own}",
         )
     if request.is_link and not settings.may_fetch(request.url):
         raise InvalidArgument(

@@ -23,7 +23,7 @@ from support.services.authority import CLIENT, SECRET, TENANT, Authority, applic
 from aml_provider.client.auth import credentials
 from aml_provider.client.auth.credentials import build_async_credential, build_credential, get_async_token, get_token
 from aml_provider.client.calls import get_run
-from aml_provider.client.errors import CredentialError, Unreachable
+from aml_provider.client.errors import CredentialError, InvalidArgument, Unreachable
 from aml_provider.client.http.clients import AsyncClient, Client
 from aml_provider.client.settings import CLOUDS
 
@@ -124,6 +124,44 @@ async def test_workload_identity(authority, kind, *, cloud, where, monkeypatch, 
         fields = {}
     assert await token(kind, settings("workload_identity", cloud=cloud, **fields)) == authority.issued[0]
     assert_entra(authority, cloud)
+
+
+@pytest.fixture
+def binding(authority, monkeypatch, tmp_path):
+    """The environment of a pod with an identity binding of AKS (github.com/Azure/azure-sdk-for-go/issues/26399)."""
+    authority.federated[CLIENT] = KUBERNETES_TOKEN
+    (tmp_path / "token").write_text(KUBERNETES_TOKEN)
+    for name, value in {
+        "AZURE_FEDERATED_TOKEN_FILE": str(tmp_path / "token"),
+        "AZURE_TENANT_ID": TENANT,
+        "AZURE_CLIENT_ID": CLIENT,
+        "AZURE_KUBERNETES_TOKEN_PROXY": f"https://127.0.0.1:{authority.tls_port}",
+        "AZURE_KUBERNETES_CA_FILE": str(authority.ca_file),
+        "AZURE_KUBERNETES_SNI_NAME": "login.microsoftonline.com",
+    }.items():
+        monkeypatch.setenv(name, value)
+    # Only the variables of the binding lead there.
+    monkeypatch.delenv("SSL_CERT_FILE")
+    return authority
+
+
+@both
+@pytest.mark.skipif(
+    tuple(int(part) for part in metadata.version("azure-identity").split(".")[:2]) < (1, 27),
+    reason="azure-identity supports identity bindings since 1.27",
+)
+async def test_a_pod_with_an_identity_binding_asks_the_cluster(binding, kind):
+    assert await token(kind, settings("workload_identity")) == binding.issued[0]
+    assert asked(binding).host == f"127.0.0.1:{binding.tls_port}"
+    assert binding.tunnels == [], "it was reached through the proxy of the environment"
+
+
+@both
+async def test_an_identity_binding_needs_a_version_that_knows_it(binding, kind, monkeypatch):
+    monkeypatch.setattr("azure.identity.__version__", "1.26.1")
+    with pytest.raises(InvalidArgument, match=r"identity binding of AKS .* azure-identity 1\.26\.1 does not support"):
+        await token(kind, settings("workload_identity"))
+    assert binding.seen == []
 
 
 @both

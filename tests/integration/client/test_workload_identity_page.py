@@ -11,7 +11,7 @@ import pytest
 from support.services.authority import CLIENT, settings
 
 from aml_provider.client.auth.credentials import build_credential, get_token
-from aml_provider.client.errors import AzureMLError
+from aml_provider.client.errors import AzureMLError, CredentialError
 
 PAGE = Path(__file__).parents[3] / "docs" / "set-up" / "workload-identity.md"
 # The image of the pod is an old one.
@@ -27,8 +27,8 @@ def quoted() -> set[str]:
     return set(re.findall(r"^\| `([^`]+)`", section, re.MULTILINE))
 
 
-def sign_in():
-    connection = settings("workload_identity")
+def sign_in(method="workload_identity"):
+    connection = settings(method)
     return get_token(build_credential(connection), connection, connection.token_scope)
 
 
@@ -43,6 +43,10 @@ def no_annotation(pod, _):
 
 def another_client_id(pod, _):
     pod.setenv("AZURE_CLIENT_ID", "33333333-3333-3333-3333-333333333333")
+
+
+def no_file(pod, _):
+    pod.setenv("AZURE_FEDERATED_TOKEN_FILE", "/var/run/secrets/azure/tokens/missing")
 
 
 def no_network(_, authority):
@@ -67,6 +71,10 @@ MISTAKES = {
     "AADSTS70025": (answer("AADSTS70025"), "issuer, subject and audience"),
     "AADSTS700016": (another_client_id, "login 33333333-3333-3333-3333-333333333333"),
     "AADSTS90061": (answer("AADSTS90061"), "reachable from the internet"),
+    # github.com/Azure/azure-sdk-for-python/issues/44488
+    "AADSTS700024": (answer("AADSTS700024"), "a new pod gets a new token"),
+    # github.com/Azure/azure-workload-identity/issues/665
+    "No such file or directory": (no_file, "tokens/missing and renews it"),
     "the identity provider did not answer": (no_network, f"login {CLIENT}"),
 }
 
@@ -83,6 +91,19 @@ def test_a_mistake_leads_to_the_error_on_the_page(said, authority, pod):
         sign_in()
     assert re.search(rf"{re.escape(said)}\b", str(caught.value))
     assert next_step in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["workload_identity", "default"])
+@pytest.mark.parametrize("said", ["AADSTS700024", "No such file or directory"])
+def test_a_retry_helps_where_another_pod_has_a_valid_token(said, method, authority, pod):
+    pod.setenv("AZURE_TOKEN_CREDENTIALS", "WorkloadIdentityCredential")
+    mistake, next_step = MISTAKES[said]
+    mistake(pod, authority)
+    with pytest.raises(CredentialError) as caught:
+        sign_in(method)
+    assert said in str(caught.value)
+    assert next_step in str(caught.value)
+    assert not caught.value.permanent
 
 
 def test_a_python_without_this_provider_says_what_is_on_the_page():

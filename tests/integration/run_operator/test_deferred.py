@@ -123,6 +123,30 @@ def test_a_wait_that_airflow_ended_itself_does_the_same(workspace, task, on_time
     assert workspace.status() == status
 
 
+def abandoned(workspace, task, pipeline_id):
+    """A task whose run has ended while no triggerer was there, and whose wait Airflow has ended."""
+    how = {"pipeline_id": pipeline_id, "deferrable": True, "execution_timeout": timedelta(minutes=5)}
+    defer(task, **how)
+    task.ti.start_date -= timedelta(minutes=25)
+    workspace.clock.advance(3600)
+    return RunPipeline(**how)
+
+
+# github.com/apache/airflow/issues/44759
+@pytest.mark.parametrize("error", ["Trigger timeout", "Trigger/execution timeout"], ids=["3.3", "2.11"])
+def test_a_run_that_ended_in_time_is_the_result_of_a_wait_that_airflow_ended(workspace, task, error):
+    operator = abandoned(workspace, task, "quick")
+    run_id = operator.resume_execution("__fail__", {"error": error}, task.context)
+    assert run_id == workspace.only_run().id
+    assert workspace.status() == "Finished"
+
+
+def test_a_run_that_failed_is_the_error_of_a_wait_that_airflow_ended(workspace, task):
+    operator = abandoned(workspace, task, "fails")
+    with pytest.raises(RunFailed, match=r"'score' failed.*row 2 is empty"):
+        operator.resume_execution("__fail__", {"error": "Trigger timeout"}, task.context)
+
+
 @pytest.mark.parametrize("arguments", [{"error": "Trigger failure"}, {}, None])
 def test_a_trigger_that_died_fails_the_task_and_leaves_the_run(workspace, task, arguments):
     from support.airflow.moved import TaskDeferralError

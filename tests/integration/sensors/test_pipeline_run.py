@@ -102,6 +102,37 @@ def test_the_timeout_includes_outages(mode, started, workspace):
             )
 
 
+TRIGGER_TIMEOUTS = pytest.mark.parametrize(
+    "error", ["Trigger timeout", "Trigger/execution timeout"], ids=["3.3", "2.11"]
+)
+
+
+def abandoned(workspace, run_id, **arguments):
+    """A sensor that has deferred, as the process that resumes it has it."""
+    workspace.clock.hold()
+    with pytest.raises(TaskDeferred):
+        run_sensor(run_id, deferrable=True, **arguments).execute(context_of())
+    workspace.clock.release()
+    return run_sensor(run_id, deferrable=True, **arguments)
+
+
+# github.com/apache/airflow/issues/44759
+@TRIGGER_TIMEOUTS
+def test_a_run_that_finished_is_found_although_no_triggerer_answered_in_time(error, started, workspace):
+    run_id = started()
+    task = abandoned(workspace, run_id)
+    workspace.clock.advance(3600)
+    assert task.resume_execution("__fail__", {"error": error}, context_of()) == run_id
+
+
+@TRIGGER_TIMEOUTS
+@pytest.mark.parametrize("flag", FLAGS)
+def test_a_wait_that_no_triggerer_answered_in_time_is_a_timeout(flag, error, started, workspace):
+    task = abandoned(workspace, started("long"), **FLAGS[flag])
+    with pytest.raises(AirflowSensorTimeout if flag == "plain" else AirflowSkipException):
+        task.resume_execution("__fail__", {"error": error}, context_of())
+
+
 def test_the_sensors_trigger_never_cancels_the_run(started):
     with pytest.raises(TaskDeferred) as caught:
         run_sensor(started("long"), deferrable=True).execute(context_of())

@@ -360,6 +360,7 @@ async def test_closing_ends_what_is_being_asked():
     [
         ("AADSTS7000222: The provided client secret keys for app 'x' are expired.", "into the connection's password"),
         ("AADSTS700027: Client assertion failed signature validation.", "Upload the certificate in certificate_path"),
+        ("AADSTS700024: Client assertion is not within its valid time range.", "Check the clock of this host."),
         ("AADSTS7002138: No matching federated identity record found.", "issuer, subject and audience"),
         ("AADSTS70025: The client has no configured federated identity credentials.", "issuer, subject and audience"),
         ("AADSTS90061: Request to External OIDC endpoint failed.", "must be reachable from the internet"),

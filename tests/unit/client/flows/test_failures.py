@@ -16,6 +16,7 @@ from aml_provider.client.http.messages import Request
 
 class TestExplainFailure:
     CHILDREN = "GET /experiments/x/runs/r-1/children"
+    INSIDE = "GET /experiments/x/runs/s-train/children"
     DETAILS = "GET /experiments/x/runs/s-train/details"
     STDOUT = "POST /PipelineRuns/r-1/Graph/Shareable/STDOUT"
     LOG = "https://logs.example/std_log.txt?sig=a%2Fb"
@@ -24,6 +25,7 @@ class TestExplainFailure:
     def explain(self, *, ended=None, steps=(FAILED,), details=None, log=None, stdout=None):
         answers = {
             self.CHILDREN: steps if isinstance(steps, Exception) else tuple(steps),
+            self.INSIDE: (),
             self.DETAILS: details or RunDetails("Boom.", {"user_logs/std_log.txt": self.LOG}),
             f"GET {self.LOG}": log or reply(body=b"one\ntwo\n"),
             self.STDOUT: stdout if stdout is not None else "from stdout",
@@ -103,12 +105,47 @@ class TestExplainFailure:
         assert text == "Step 'train' failed: Boom."
         assert self.STDOUT not in service.asked
 
+    # github.com/Azure/azureml-examples/pull/3911
+    def test_a_step_that_is_a_pipeline_itself_leads_to_the_step_in_it(self):
+        inner = a_step("train", "Failed", tags={"azureml.nodeid": "n-2"})
+        service = Service(
+            {
+                self.CHILDREN: (a_step("sub", "Failed", tags={"azureml.nodeid": "n-1"}),),
+                "GET /experiments/x/runs/s-sub/children": (a_step("fine"), inner, a_step("upload", "Failed")),
+                self.INSIDE: (),
+                self.DETAILS: RunDetails("Boom.", {}),
+                "POST /PipelineRuns/s-sub/Graph/Shareable/STDOUT": "from stdout",
+            }
+        )
+        failure = service.carry_out(failures.find_failure(a_run("Failed", "Detail.")))
+        assert failure.text == "Step 'train' of step 'sub' failed: Boom. \nThe end of its log:\n  | from stdout\n"
+        assert failure.failed_steps == ("sub",)
+
+    @pytest.mark.parametrize("failure", FAILURES, ids=lambda error: type(error).__name__)
+    def test_a_step_into_which_nobody_can_see_is_explained_itself(self, failure):
+        service = Service(
+            {self.CHILDREN: (a_step("train", "Failed"),), self.INSIDE: failure, self.DETAILS: RunDetails("Boom.", {})}
+        )
+        assert service.carry_out(failures.explain_failure(a_run("Failed"))) == "Step 'train' failed: Boom."
+
+    def test_steps_in_steps_without_end_are_followed_for_a_while(self):
+        service = Service(
+            {
+                self.CHILDREN: (a_step("train", "Failed"),),
+                self.INSIDE: (a_step("train", "Failed"),),
+                self.DETAILS: RunDetails("Boom.", {}),
+            }
+        )
+        text = service.carry_out(failures.explain_failure(a_run("Failed")), most=10)
+        assert text == f"Step {' of step '.join([repr('train')] * 5)} failed: Boom."
+
     def test_the_steps_own_log_comes_first_and_not_every_log_is_tried(self):
         files = {f"system_logs/{number}.txt": f"https://logs.example/{number}" for number in range(50)}
         files |= {"user_logs/std_log.txt": self.LOG, "picture.png": "https://logs.example/png"}
         service = Service(
             {
                 self.CHILDREN: (self.FAILED,),
+                self.INSIDE: (),
                 self.DETAILS: RunDetails("Boom.", files),
                 f"GET {self.LOG}": Unreachable("away"),
                 **{f"GET https://logs.example/{number}": Unreachable("away") for number in range(50)},

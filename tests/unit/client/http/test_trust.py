@@ -100,6 +100,18 @@ def test_no_trick_gets_a_token(url, endpoint):
         ("public", "https://account.blob.core.windows.net/c", True),
         ("public", "https://ACCOUNT.blob.core.windows.net/c", True),
         ("public", "https://account.z12.blob.core.windows.net/c", True),
+        # Accounts with a DNS zone (github.com/hashicorp/terraform-provider-azurerm/issues/17513); the zone has one
+        # digit or two.
+        ("public", "https://account.z5.blob.storage.azure.net/c", True),
+        ("public", "https://account-secondary.z12.blob.storage.azure.net/c", True),
+        ("public", "https://account.z12.privatelink.blob.storage.azure.net/c", True),
+        ("public", "https://account.z12.queue.storage.azure.net/c", True),
+        ("public", "https://account.z12.web.storage.azure.net/c", False),
+        ("public", "https://blob.storage.azure.net/c", False),
+        ("public", "https://account.z12.blob.storage.azure.net.evil.com/c", False),
+        ("public", "http://account.z12.blob.storage.azure.net/c", False),
+        ("usgov", "https://account.z12.blob.storage.azure.net/c", False),
+        ("china", "https://account.z12.blob.storage.azure.net/c", False),
         ("public", "https://blob.core.windows.net/c", False),
         ("public", "https://account.queue.core.windows.net/c", True),
         ("public", "https://account.table.core.windows.net/c", False),
@@ -169,6 +181,7 @@ HOSTS = st.sampled_from(
         "management.azure.com",
         "a.blob.core.windows.net",
         "a.queue.core.windows.net",
+        "a.z1.blob.storage.azure.net",
         "[::1]",
     ]
 )
@@ -187,7 +200,14 @@ def test_what_is_trusted_is_where_httpx_would_connect(start, rest):
     settings = workspace()
     for scope, suffixes in (
         (settings.token_scope, (".azureml.ms", ".azureml.net", ".aether.ms")),
-        (STORAGE_SCOPE, (".blob.core.windows.net", ".queue.core.windows.net")),
+        (
+            STORAGE_SCOPE,
+            tuple(
+                f".{service}.{domain}"
+                for service in ("blob", "queue")
+                for domain in ("core.windows.net", "storage.azure.net")
+            ),
+        ),
     ):
         if settings.trusts(url, scope):
             target = httpx.URL(url)
