@@ -178,9 +178,9 @@ class RunTry:
             return None
         with self._workspace(run_id) as (client, submission):
             run = self._wait.read(client, run_id)
-            if run.state.is_final:
-                return None
             self._compare_clocks(run, client)
+            if run.state.is_final:
+                return self._conclude(client, submission, run) if self._wait.has_time else None
             if self._wait.has_time:
                 self._wait.log_time_left("scheduler")
                 # On this worker: another deferral would end as soon as this one did, by the same clock.
