@@ -197,8 +197,14 @@ class RunFinder:
         if record.run_id is not None or not record.sent:
             return record.run_id
         self._check_workspace(record)
-        store = self._store if timeout is None else None
-        timeout = self._timeout_for(record) if timeout is None else timeout
+        store = None
+        if timeout is None:
+            store, timeout = self._store, self._timeout_for(record)
+            self._log.info(
+                "It is not known whether an earlier try submitted %s; looking it up for up to %.0f s.",
+                f"job {id_of(record)}" if record.is_job else f"a run with the key {record.key}",
+                timeout,
+            )
         if record.is_job:
             found = yield from self._find_job(record, timeout, store)
             return None if found is None else found.id

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from aml_provider.client.help import SENSOR_TIMEOUT, with_address
+from aml_provider.client.help import SENSOR_TIMEOUT, sentence, with_address
 from aml_provider.compat import (
     AirflowException,
     AirflowSensorTimeout,
@@ -51,6 +51,8 @@ class PollingSensor(BaseSensorOperator):
         # From the deferral that this process resumes: its deadline, and how far the triggerer's clock is ahead.
         self._deadline: float | None = None
         self._ahead = 0.0
+        # Why the triggerer could not read what is waited for; None if it could.
+        self._unread: str | None = None
 
     def execute(self, context: Context) -> Any:
         """Poll until there is a result, in Airflow's own loop."""
@@ -74,12 +76,14 @@ class PollingSensor(BaseSensorOperator):
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> Any:
-        """Poll again. The worker decides and commits; from the event it reads only the deadline and the clock."""
+        """Poll again. The worker decides and commits; from the event it reads only times and an error."""
         from aml_provider.deadlines import clock_ahead, trigger_deadline
 
         # dag.test() loses the arguments of defer(). The event has the trigger's deadline, which is by its own clock.
         self._deadline = deadline if deadline is not None else trigger_deadline(event or {})
         self._ahead = clock_ahead(event)
+        if event and event.get("outcome") == "unwatched":
+            self._unread = str(event.get("message") or "The triggerer gives no reason.")
         return _unguarded(type(self))(self, context)
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -136,6 +140,16 @@ class PollingSensor(BaseSensorOperator):
             )
         with airflow_errors():
             interval = in_seconds("poke_interval", self.poke_interval, minimum=0.1)
+        if self._unread is not None:
+            # The next deferral may end as quickly as the last one, so an interval on the worker comes first.
+            self.log.warning(
+                "The triggerer could not read what this sensor waits for: %s The next poll is on the worker, in %g s; "
+                "then the sensor defers again.",
+                sentence(self._unread),
+                interval,
+            )
+            self._unread = None
+            return
         trigger = wait.trigger(interval, wait.deadline + self._ahead)
         if trigger is not None:
             self.defer(

@@ -26,7 +26,7 @@ def this_deployment(read: Callable[[str], str | None] | None = None) -> Deployme
             case no name is created. None: read Variables as a task does.
 
     Raises:
-        StorageError: The Variable cannot be read, or is empty.
+        StorageError: The Variable cannot be read, or is empty; or it does not exist, and Airflow has teams.
     """
     from aml_provider.compat import conf
 
@@ -34,6 +34,13 @@ def this_deployment(read: Callable[[str], str | None] | None = None) -> Deployme
     if configured:
         return Deployment(configured)
     stored = variables.read(DEPLOYMENT_VARIABLE) if read is None else read(DEPLOYMENT_VARIABLE)
+    if stored is None and conf.getboolean("core", "multi_team", fallback=False):
+        # Another team may have this Variable. Its tasks would get the value that is written here, and these would not.
+        raise StorageError(
+            f"The Variable {DEPLOYMENT_VARIABLE} cannot be found. Airflow has teams ([core] multi_team), and the "
+            "Variables of one team are hidden from the others. Set the option [azureml] deployment_id to a name for "
+            "this Airflow, the same one for all its components and teams"
+        )
     if stored is None and read is None:
         variables.write(
             DEPLOYMENT_VARIABLE,

@@ -46,12 +46,18 @@ def other_task_failed(owner: Owner) -> bool:
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     runs = RuntimeTaskInstance.get_task_states(dag_id=owner.dag_id, run_ids=[owner.run_id])
-    # An instance of a mapped task has the name TASK_INDEX.
     return any(
-        _text(state) == "failed"
-        for name, state in runs.get(owner.run_id, {}).items()
-        if name != owner.task_id and not name.removeprefix(f"{owner.task_id}_").isdigit()
+        _text(state) == "failed" and not _is_of_task(name, owner) for name, state in runs.get(owner.run_id, {}).items()
     )
+
+
+def _is_of_task(name: str, owner: Owner) -> bool:
+    """Whether a task instance, by its name in Airflow's answer, is of the owner's task: that of no other task stops it.
+
+    An instance of a mapped task has the name TASK_INDEX. So may another task, if this one is not mapped.
+    """
+    task_id, _, index = name.rpartition("_")
+    return name == owner.task_id or (owner.map_index >= 0 and task_id == owner.task_id and index.isdecimal())
 
 
 def states_for(task: BaseOperator, me: Owner, state_of: Callable[[Owner], str | None]) -> Callable[[Owner], str | None]:

@@ -47,8 +47,8 @@ class RunPoke(Poke[str]):
         return f"the end of run {self._run_id}{experiment}"
 
     def trigger(self, poll_interval: float, deadline: float) -> AzureMLPipelineRunTrigger | None:
-        """The trigger that continues to poll; None while the run's experiment is unknown."""
-        if self._experiment is None:
+        """The trigger that continues to poll; None while the run's experiment is unknown, or if it has no name."""
+        if not self._experiment:
             return None
         return AzureMLPipelineRunTrigger(
             run_id=self._run_id,

@@ -332,6 +332,18 @@ def test_a_scheduler_that_is_ahead_ends_no_wait(workspace, task, on_timeout, err
     assert workspace.status() == "Finished"
 
 
+@pytest.mark.parametrize("error", ["Trigger timeout", "Trigger/execution timeout"], ids=["3.3", "2.11"])
+def test_a_scheduler_that_is_ahead_fails_no_task_whose_run_has_ended(workspace, task, error):
+    workspace.clock.hold()
+    operator = run_pipeline(pipeline_id="quick", execution_timeout=timedelta(minutes=5))
+    defer(operator.execute, task.context)
+    workspace.clock.release()
+    workspace.clock.advance(60)
+    assert workspace.status() == "Finished"
+    assert operator.resume_execution("__fail__", {"error": error}, task.context) == workspace.only_run().id
+    assert task.record["finished"]
+
+
 @ends
 def test_a_wait_that_goes_on_on_the_worker_ends_in_time(workspace, task, on_timeout, status):
     operator = run_pipeline(execution_timeout=timedelta(seconds=2.5), on_timeout=on_timeout)

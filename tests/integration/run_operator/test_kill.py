@@ -226,25 +226,32 @@ def test_a_failed_task_takes_its_run_along_where_the_api_server_cannot_read_its_
 
 @pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow has a task state store since 3.3")
 @pytest.mark.parametrize(
-    ("others", "fail_fast", "canceled"),
+    ("others", "fail_fast", "canceled", "map_index"),
     [
-        pytest.param({"load": "failed"}, True, True, id="stopped"),
-        pytest.param({"load_3": "failed"}, True, True, id="stopped by a mapped task"),
-        pytest.param({"load": "failed"}, False, False, id="another one failed, which stops nothing"),
-        pytest.param({"load": "success", "last": None}, True, False, id="its worker was given up"),
-        pytest.param({"run_3": "failed"}, True, False, id="an instance of the same mapped task stops none of its kind"),
+        pytest.param({"load": "failed"}, True, True, -1, id="stopped"),
+        pytest.param({"load_3": "failed"}, True, True, -1, id="stopped by a mapped task"),
+        pytest.param({"run_3": "failed"}, True, True, -1, id="stopped by a task with a similar name"),
+        pytest.param({"3": "failed"}, True, True, 0, id="stopped by a task whose name is a number"),
+        pytest.param({"load": "failed"}, False, False, -1, id="another one failed, which stops nothing"),
+        pytest.param({"load": "success", "last": None}, True, False, -1, id="its worker was given up"),
+        pytest.param({"run_3": "failed"}, True, False, 0, id="an instance of a mapped task stops none of its kind"),
     ],
 )
 def test_a_dag_that_fails_fast_takes_the_run_of_a_last_try_along(
-    workspace, task, monkeypatch, others, fail_fast, canceled
+    workspace, task, monkeypatch, others, fail_fast, canceled, map_index
 ):
     from airflow.sdk import DAG
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    states = {"run": "failed", **others}
+    task.ti.map_index = map_index
+    states = {"run" if map_index < 0 else f"run_{map_index}": "failed", **others}
 
     def get_task_states(dag_id, run_ids, task_ids=None, map_index=None):
-        wanted = {name: state for name, state in states.items() if task_ids is None or name in task_ids}
+        wanted = {
+            name: state
+            for name, state in states.items()
+            if task_ids is None or name in task_ids or name.rpartition("_")[0] in task_ids
+        }
         return {task.ti.run_id: wanted} if [task.ti.run_id] == run_ids else {}
 
     monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", staticmethod(get_task_states))

@@ -219,6 +219,16 @@ def test_where_nothing_is_known_to_work_doubt_is_an_error_without_retries(worksp
     assert run(task, pipeline_id="quick") == workspace.only_run().id
 
 
+def test_a_clear_in_doubt_does_not_look_the_run_up_in_silence(workspace, task):
+    first = run(task, pipeline_id="long", wait_for_completion=False)
+    key = task.record["key"]
+    task.store["azureml_submission"] |= {"run_id": None, "finished": False}
+    task.clear()
+    run(task, pipeline_id="long", wait_for_completion=False)
+    assert f"an earlier try submitted a run with the key {key}; looking it up for up to" in str(RunPipeline.log)
+    assert workspace.status(first) == "Canceled"
+
+
 def test_while_nothing_can_be_looked_up_doubt_is_left_to_a_retry(workspace, learnt, task):
     workspace.faults.add("drop", method="POST", path=SUBMIT)
     workspace.faults.add("status", status=503, path="*runs:query", times=100)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import time
 
 import pytest
 from support.drivers.ending import FLAGS, MODES, end, modes
@@ -13,6 +15,7 @@ from aml_provider.compat import AirflowFailException, AirflowSensorTimeout, Airf
 from aml_provider.hooks.azure_ml import AzureMLHook
 from aml_provider.sensors.pipeline import AzureMLPipelineRunSensor
 from aml_provider.triggers.pipeline import AzureMLPipelineRunTrigger
+from aml_provider.worker.poke_run import RunPoke
 
 
 @pytest.fixture
@@ -138,3 +141,45 @@ def test_the_sensors_trigger_never_cancels_the_run(started):
         run_sensor(started("long"), deferrable=True).execute(context_of())
     assert isinstance(caught.value.trigger, AzureMLPipelineRunTrigger)
     assert caught.value.trigger.cancel_on_kill is False
+
+
+class Paced(AzureMLPipelineRunSensor):
+    """Counts the pauses that it makes on a worker."""
+
+    log = logging.getLogger("tests.sensor")
+
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.pauses = 0
+
+    def _get_next_poke_interval(self, *args, **kwargs):
+        self.pauses += 1
+        return super()._get_next_poke_interval(*args, **kwargs)
+
+
+def test_a_triggerer_that_cannot_read_the_run_does_not_make_the_sensor_spin(started, workspace, caplog):
+    """For example if only the workers have the connection, or the permission."""
+    workspace.clock.hold()
+    sensor = Paced(task_id="wait", run_id=started(), poke_interval=0.1, timeout=60, deferrable=True)
+    deferrals = []
+
+    def meanwhile():
+        if len(deferrals) <= 3:
+            workspace.faults.add("status", status=403, times=1)
+        else:
+            workspace.clock.release()
+
+    end(sensor, meanwhile, deferrals)
+    assert len(deferrals) == 4
+    assert sensor.pauses == 3
+    lines = [record.getMessage() for record in caplog.records if "The triggerer could not read" in record.getMessage()]
+    assert len(lines) == 3
+    assert all("403" in line for line in lines)
+
+
+def test_a_run_without_an_experiment_is_polled_on_the_worker(started, workspace):
+    """Triggers share polls by experiment, so such a trigger would fire immediately, again and again."""
+    poke = RunPoke(started("long"), "azureml_default", logging.getLogger("tests.sensor"), time.time() + 60)
+    workspace.only_run().experiment = ""
+    assert poke.poll() is None
+    assert poke.trigger(0.1, time.time() + 60) is None
