@@ -236,6 +236,10 @@ ELSEWHERE = {
         "kills/cluster/test_workers.py",
         "test_a_worker_stands_still_while_its_task_waits",
     ),
+    "no triggerer is running when `execution_timeout` passes, and Airflow resumes the task later": (
+        "integration/run_operator/test_deferred.py",
+        "test_a_run_that_ended_in_time_is_the_result_of_a_wait_that_airflow_ended",
+    ),
 }
 
 
