@@ -18,9 +18,10 @@ from aml_provider.client.poll_log import unchanged
 from aml_provider.client.polling.queries import list_steps_of, query_statuses
 from aml_provider.client.polling.round import PollRound
 from aml_provider.client.polling.waits import Wait, WaitQueue
-from aml_provider.hooks.workspace import WorkspaceHook, retry_policy
+from aml_provider.hooks.workspace import retry_policy
 from aml_provider.triggerer.per_loop import PerLoop
 from aml_provider.triggerer.shared_clients import shared_client
+from aml_provider.triggerer.shared_settings import shared_settings
 from aml_provider.triggerer.turns import take_turn
 from aml_provider.triggerer.wait_gauges import WaitGauges
 
@@ -62,8 +63,8 @@ async def shared_poller(azureml_conn_id: str, experiment_name: str) -> RunPoller
         AirflowNotFoundException: There is no such connection.
         AirflowFailException: The connection does not describe a workspace.
     """
-    settings = await WorkspaceHook(azureml_conn_id).async_settings()
-    # The replies to hundreds of look-ups may have arrived together.
+    settings = await shared_settings(azureml_conn_id)
+    # Hundreds of starts may have waited for them.
     await take_turn()
     key = _Key(azureml_conn_id, settings, experiment_name)
     pollers = _POLLERS.here
