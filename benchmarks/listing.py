@@ -169,7 +169,7 @@ def rows(costs: Costs) -> list[Row]:
         Row("1,000,000 blobs: stored bytes for each blob", largest["text"], 16.1, "B"),
         *(
             Row(
-                f"1,000,000 blobs, {WAYS[way]}: most memory while listing, beyond a page and the record",
+                f"1,000,000 blobs, {WAYS[way]}: most memory while listing, beyond a page and the cursor",
                 largest[f"{way} listing"],
                 # What is not decided yet takes 13 bytes for each blob until the poll ends.
                 most,
