@@ -135,8 +135,8 @@ def _conclude(
         f"  after it   no run in {scheduled.hours_after} more hours of the workspace's time\n"
     )
     print(
-        f"DAG run {len(story.chapters) + 3}    {cancelled.state}: its task was marked as failed, as a person does "
-        f"({cancelled.dag_run_id})\n"
+        f"DAG run {len(story.chapters) + 3}    {cancelled.state}, as intended: its task was marked as failed, "
+        f"as a person does ({cancelled.dag_run_id})\n"
         f"  job        {cancelled.job_id} {cancelled.status}, by Airflow's API server\n"
     )
     for title, line in zip_longest(["Metrics"], metrics, fillvalue=""):

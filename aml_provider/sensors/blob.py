@@ -27,8 +27,9 @@ class AzureBlobChangeSensor(PollingSensor):
     with a clock. So it notices a blob that is overwritten, even within the same second, or renamed into the folder with
     an old date. Each version is returned to exactly one consumer; a retried or cleared task gets its batch again.
 
-    The known versions are kept in one Airflow Variable, or blob, for each connection, folder and ``cursor_key``. The
-    very first poll only remembers the blobs that are there, unless ``on_first_poll`` is ``"report"``.
+    The known versions are the sensor's *cursor*: one Airflow Variable, or one blob, for each connection, folder and
+    ``cursor_key``. The very first poll only remembers the blobs that are there, unless ``on_first_poll`` is
+    ``"report"``.
 
     Use the sensor with ``max_active_runs=1``: two active runs of a DAG share the cursor, and the later run waits until
     it is known whether the batch of the other run arrived.
@@ -51,9 +52,9 @@ class AzureBlobChangeSensor(PollingSensor):
         on_first_poll: ``"remember"`` or ``"report"`` the blobs that the very first poll finds.
         max_changes: The most changes in one result; the next DAG run gets the rest. If a task is mapped over the
             result, the result is never longer than Airflow's ``max_map_length``.
-        cursor_key: Names the set of known versions; default: the DAG, task and map index. Two sensors with the same key
-            share the changes between them.
-        cursor_store: The place for the known versions: ``"STORE/FOLDER"``, a blob datastore of the workspace and a
+        cursor_key: Names the cursor; default: the DAG, task and map index. Two sensors with the same key on one folder
+            have the same cursor: each change goes to only one of the two.
+        cursor_store: The place of the cursor: ``"STORE/FOLDER"``, a blob datastore of the workspace and a
             folder in it, or None for Airflow's Variables. A blob is replaced only if it has not changed, so that two
             active DAG runs cannot both take one batch.
         wake_queue: A storage queue to which Event Grid writes the blob events of the account: its address

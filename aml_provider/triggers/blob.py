@@ -37,9 +37,9 @@ class AzureBlobLookTrigger(SensorTrigger):
         settle: The sensor's argument, in seconds.
         ignore_empty: The sensor's argument.
         pattern: The sensor's argument.
-        cursor_variable: Names the sensor's record; read once.
-        cursor_store: The sensor's argument: the place of that record.
-        serial: The number of the record that the sensor found there. If the number has changed, another task instance
+        cursor_variable: Names the sensor's cursor; read once.
+        cursor_store: The sensor's argument: the place of that cursor.
+        serial: The serial number of the cursor that the sensor found there. If it has changed, another task instance
             may have taken a batch, and the sensor has to decide what that means.
         poll_interval: Seconds between two polls.
         deadline: When to stop polling and fire, in seconds since the epoch; None: never.

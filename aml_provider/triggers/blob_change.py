@@ -56,8 +56,8 @@ class AzureBlobChangeTrigger(AssetWatcherTrigger):
         asset: The watched asset. DAG authors do not set it; this class finds it when a DAG file is read.
 
     Raises:
-        RuntimeError: Airflow is older than 3.0.
-        ValueError: Neither or both of ``datastore`` and ``container_url`` are given.
+        UnsupportedAirflow: Airflow is older than 3.0.
+        InvalidArgument: Neither or both of ``datastore`` and ``container_url`` are given.
     """
 
     _path = "aml_provider.triggers.blob.AzureBlobChangeTrigger"

@@ -58,8 +58,9 @@ class AzureMLPipelineRunEventTrigger(AssetWatcherTrigger):
         asset: The watched asset. DAG authors do not set it; this class finds it when a DAG file is read.
 
     Raises:
-        RuntimeError: Airflow is older than 3.0.
-        ValueError: The names and ids of what is watched are missing, or cannot be combined; the message names them.
+        UnsupportedAirflow: Airflow is older than 3.0.
+        InvalidArgument: The names and ids of what is watched are missing, or cannot be combined; the message names
+            them.
     """
 
     _path = "aml_provider.triggers.run_event.AzureMLPipelineRunEventTrigger"
