@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aml_provider.client.in_flight import InFlight
     from aml_provider.triggerer.per_loop import PerLoop
 
 _loaded: set[str] = set()
@@ -23,13 +24,7 @@ async def load(module: str) -> None:
     from aml_provider.triggerer.turns import take_turn
 
     if module not in _loaded:
-        loading = _loading().here
-        task = loading.get(module)
-        if task is None:
-            task = loading[module] = asyncio.create_task(_import(module))
-            task.add_done_callback(lambda _: loading.pop(module))
-        # A caller that is cancelled must not cancel it for the others.
-        await asyncio.shield(task)
+        await _loading().here.result(module, lambda: _import(module))
     await take_turn()
 
 
@@ -39,8 +34,9 @@ async def _import(module: str) -> None:
 
 
 @functools.cache
-def _loading() -> PerLoop[dict[str, asyncio.Task[None]]]:
+def _loading() -> PerLoop[InFlight[None]]:
     """The imports that are under way."""
+    from aml_provider.client.in_flight import InFlight
     from aml_provider.triggerer.per_loop import PerLoop
 
-    return PerLoop(dict)
+    return PerLoop(InFlight)

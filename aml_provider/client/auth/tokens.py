@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import re
 import time
 from typing import TYPE_CHECKING, Any, Self
+
+from aml_provider.client.in_flight import InFlight
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken
@@ -72,43 +73,23 @@ class AsyncCredential:
     def __init__(self, inner: Any) -> None:
         self._inner = inner
         self._kept: dict[str, AccessToken] = {}
-        self._asking: dict[str, asyncio.Task[AccessToken | Exception]] = {}
+        self._asking: InFlight[AccessToken] = InFlight()
 
     async def get_token(self, scope: str) -> AccessToken:
         """Return a token for this audience."""
         kept = self._kept.get(scope)
         if kept is not None and kept.expires_on - time.time() >= _RENEW_BEFORE:
             return kept
-        if scope not in self._asking:
-            self._asking[scope] = asyncio.create_task(self._ask(scope))
-        # A caller that stops waiting must not cancel the request of the others.
-        outcome = await asyncio.shield(self._asking[scope])
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        return await self._asking.result(scope, lambda: self._ask(scope))
 
-    async def _ask(self, scope: str) -> AccessToken | Exception:
-        """Request a token; an error is returned and not raised.
-
-        If all callers have given up, asyncio would log an error that nobody has taken from the task. Its text may hold
-        the password of a proxy.
-        """
-        try:
-            token: AccessToken = await self._inner.get_token(scope)
-        except Exception as error:  # noqa: BLE001 - get_token() raises it
-            return error
-        else:
-            self._kept[scope] = token
-            return token
-        finally:
-            del self._asking[scope]
+    async def _ask(self, scope: str) -> AccessToken:
+        token: AccessToken = await self._inner.get_token(scope)
+        self._kept[scope] = token
+        return token
 
     async def close(self) -> None:
         """Close its connections."""
-        asking = list(self._asking.values())
-        for task in asking:
-            task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
+        await self._asking.cancel()
         await self._inner.close()
 
     async def __aenter__(self) -> Self:

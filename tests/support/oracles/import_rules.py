@@ -66,6 +66,7 @@ ROOMS = {
 CLIENT = {
     "text": "",
     "help": "",
+    "in_flight": "",
     "models": "",
     "errors": "help text",
     "poll_log": "",
@@ -78,7 +79,7 @@ CLIENT = {
     "specs": "arguments entities errors models portable text",
     "calls": "entities errors secret text",
     "http": "calls errors help secret text trouble",
-    "auth": "errors help http secret settings text",
+    "auth": "errors help http in_flight secret settings text",
     "rights": "calls entities",
     "flows": "arguments calls entities errors help http models poll_log settings specs text trouble",
     "polling": "calls entities errors flows http poll_log text trouble",

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 
 import pytest
@@ -72,16 +71,3 @@ async def test_an_error_goes_to_each_start_and_the_next_one_reads_again(reads, m
     connect(monkeypatch, "w")
     assert (await shared_settings(CONN_ID)).workspace_name == "w"
     assert reads == [CONN_ID] * 2
-
-
-async def test_an_error_for_which_nobody_waits_any_more_is_not_logged(reads, monkeypatch, caplog):
-    monkeypatch.delenv(f"AIRFLOW_CONN_{CONN_ID.upper()}")
-    start = asyncio.create_task(shared_settings(CONN_ID))
-    await asyncio.sleep(0)
-    start.cancel()
-    await asyncio.gather(start, return_exceptions=True)
-    async with asyncio.timeout(30):
-        while module._READING.here:  # noqa: ASYNC110 - the read has no other waiter
-            await asyncio.sleep(0.01)
-    gc.collect()
-    assert not [record for record in caplog.records if record.name == "asyncio"]
