@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 from support.drivers.driving import DRIVERS, workspace
 from support.services.authority import CLIENT, TENANT, Authority
 from support.services.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+AZ = """#!/bin/sh
+echo "$@" >> "$AZ_LOG"
+{answer}
+"""
 
 
 @pytest.fixture(params=list(DRIVERS))
@@ -60,3 +66,24 @@ def pod(authority, monkeypatch, tmp_path):
     monkeypatch.setenv("AZURE_TENANT_ID", TENANT)
     monkeypatch.setenv("AZURE_CLIENT_ID", CLIENT)
     return monkeypatch
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory) -> trustme.LeafCert:
+    return trustme.CA(key_type=trustme.KeyType.RSA).issue_cert("app.example", key_type=trustme.KeyType.RSA)
+
+
+@pytest.fixture
+def az(monkeypatch, tmp_path):
+    """Put an ``az`` on the path that does what it is told, and return how often and with what it was called."""
+    log = tmp_path / "az.log"
+    monkeypatch.setenv("AZ_LOG", str(log))
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+
+    def install(answer):
+        program = tmp_path / "az"
+        program.write_text(AZ.replace("{answer}", answer))
+        program.chmod(0o755)
+        return lambda: log.read_text().splitlines()
+
+    return install

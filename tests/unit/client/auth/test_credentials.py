@@ -1,22 +1,13 @@
 from __future__ import annotations
 
-import asyncio
-import gc
-import importlib.util
-import re
 import subprocess
 import sys
 import time
 from importlib import metadata
 from pathlib import Path
-from types import SimpleNamespace
-from urllib.parse import quote
 
 import pytest
 import trustme
-from azure.core.credentials import AccessToken
-from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
-from azure.identity import CredentialUnavailableError
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -25,12 +16,12 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 from cryptography.x509 import load_pem_x509_certificate
+from support.services.authority import settings
 
-from aml_provider.client.auth import credentials, diagnosis
+from aml_provider.client.auth import credentials
 from aml_provider.client.auth.credentials import build_async_credential, build_credential, get_async_token, get_token
-from aml_provider.client.auth.tokens import AsyncCredential, Credential
-from aml_provider.client.errors import CredentialError, InvalidArgument, Unreachable
-from aml_provider.client.settings import AUTH_METHODS, CLOUDS, WorkspaceSettings
+from aml_provider.client.errors import InvalidArgument
+from aml_provider.client.settings import AUTH_METHODS, CLOUDS
 
 BUILDERS = pytest.mark.parametrize("build", [build_credential, build_async_credential], ids=["sync", "aio"])
 SCOPE = "https://management.azure.com/.default"
@@ -47,12 +38,6 @@ FULL = {
 }
 
 
-def settings(auth_method, **fields):
-    return WorkspaceSettings(
-        subscription_id="s", resource_group="g", workspace_name="w", auth_method=auth_method, **fields
-    )
-
-
 def test_importing_it_loads_nothing_of_azure():
     code = (
         "import sys, aml_provider.client.auth.credentials\n"
@@ -60,18 +45,6 @@ def test_importing_it_loads_nothing_of_azure():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_every_module_of_azure_identity_that_logs_a_failed_sign_in_is_known():
-    """Its text may hold a proxy's password, and a filter has to be on the logger of the module itself."""
-    package = Path(importlib.util.find_spec("azure.identity").origin).parent
-    warning = {
-        ".".join(path.relative_to(package).with_suffix("").parts).removeprefix("aio.")
-        for path in package.rglob("*.py")
-        if re.search(r"logging\.WARNING|_LOGGER\.warning\(|_LOGGER\.error\(", path.read_text())
-    }
-    # One opens a browser, which we never do; the other one names variables that are missing.
-    assert warning - {"_internal.interactive", "_credentials.environment"} <= set(diagnosis._WARNING)
 
 
 def test_every_auth_method_has_a_row():
@@ -238,183 +211,6 @@ async def test_a_static_token_is_used_as_it_is():
     async with build_async_credential(with_token) as credential:
         assert await get_async_token(credential, with_token, SCOPE) == "token"
         assert (await credential.get_token(SCOPE)).expires_on > time.time() + 10**9
-
-
-class Inner:
-    """What azure-identity is to the kept tokens: counts, answers when told, or fails."""
-
-    def __init__(self, lifetime=3600.0):
-        self.lifetime = lifetime
-        self.asked = []
-        self.answer = asyncio.Event()
-        self.failure = None
-        self.closed = False
-
-    def token(self, scope):
-        self.asked.append(scope)
-        if self.failure:
-            raise self.failure
-        return AccessToken(f"token-{len(self.asked)}", int(time.time() + self.lifetime))
-
-    def sync(self):
-        return SimpleNamespace(get_token=self.token)
-
-    async def get_token(self, scope):
-        await self.answer.wait()
-        return self.token(scope)
-
-    async def close(self):
-        self.closed = True
-
-
-@pytest.mark.parametrize(("lifetime", "requests"), [(3600, 1), (200, 2)])
-async def test_a_token_is_kept_until_it_is_about_to_expire(lifetime, requests):
-    inner = Inner(lifetime)
-    credential = Credential(inner.sync())
-    for _ in range(2):
-        credential.get_token(SCOPE)
-    assert len(inner.asked) == requests
-
-    inner = Inner(lifetime)
-    inner.answer.set()
-    async with AsyncCredential(inner) as credential:
-        for _ in range(2):
-            await credential.get_token(SCOPE)
-    assert len(inner.asked) == requests
-    assert inner.closed
-
-
-async def test_each_audience_has_its_own_token():
-    inner = Inner()
-    inner.answer.set()
-    for credential in (Credential(inner.sync()), AsyncCredential(inner)):
-        inner.asked.clear()
-        got = [credential.get_token(scope) for scope in (SCOPE, "other/.default")]
-        tokens = [await one if asyncio.iscoroutine(one) else one for one in got]
-        assert len({token.token for token in tokens}) == 2
-        assert inner.asked == [SCOPE, "other/.default"]
-
-
-async def test_many_who_need_one_token_ask_once():
-    inner = Inner()
-    credential = AsyncCredential(inner)
-    waiting = [asyncio.create_task(credential.get_token(SCOPE)) for _ in range(100)]
-    await asyncio.sleep(0)
-    # Whoever began must be able to give up alone.
-    waiting[0].cancel()
-    await asyncio.sleep(0)
-    inner.answer.set()
-    results = await asyncio.gather(*waiting, return_exceptions=True)
-    assert isinstance(results[0], asyncio.CancelledError)
-    assert {token.token for token in results[1:]} == {"token-1"}
-    assert len(inner.asked) == 1
-
-
-async def test_a_refusal_is_shared_too_and_not_kept():
-    inner = Inner()
-    inner.failure = ClientAuthenticationError(message="AADSTS7000215: no")
-    credential = AsyncCredential(inner)
-    cli = settings("azure_cli")
-    waiting = [asyncio.create_task(get_async_token(credential, cli, SCOPE)) for _ in range(3)]
-    inner.answer.set()
-    results = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [type(result) for result in results] == [CredentialError] * 3
-    assert len(inner.asked) == 1
-    inner.failure = None
-    assert await get_async_token(credential, cli, SCOPE) == "token-2"
-
-
-async def test_a_refusal_that_nobody_waits_for_is_logged_nowhere():
-    """The loop logs an error that nobody has taken from its task, and one of aiohttp has the proxy's whole address."""
-    logged = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
-    inner = Inner()
-    inner.failure = ServiceRequestError("407, url='http://user:s3cret@proxy:3128'")
-    credential = AsyncCredential(inner)
-    waiting = asyncio.create_task(credential.get_token(SCOPE))
-    await asyncio.sleep(0)
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
-    asking = credential._asking[SCOPE]
-    inner.answer.set()
-    await asyncio.wait([asking])
-    del asking
-    gc.collect()
-    assert inner.asked
-    assert logged == []
-
-
-async def test_closing_ends_what_is_being_asked():
-    inner = Inner()
-    credential = AsyncCredential(inner)
-    waiting = asyncio.create_task(credential.get_token(SCOPE))
-    await asyncio.sleep(0)
-    await credential.close()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert inner.closed
-
-
-@pytest.mark.parametrize(
-    ("said", "next_step"),
-    [
-        ("AADSTS7000222: The provided client secret keys for app 'x' are expired.", "into the connection's password"),
-        ("AADSTS700027: Client assertion failed signature validation.", "Upload the certificate in certificate_path"),
-        ("AADSTS700024: Client assertion is not within its valid time range.", "Check the clock of this host."),
-        ("AADSTS7002138: No matching federated identity record found.", "issuer, subject and audience"),
-        ("AADSTS70025: The client has no configured federated identity credentials.", "issuer, subject and audience"),
-        ("AADSTS90061: Request to External OIDC endpoint failed.", "must be reachable from the internet"),
-        ("AADSTS900382: Confidential Client is not supported in Cross Cloud request.", "Check tenant_id, and cloud"),
-        ("AADSTS53003: Access has been blocked by Conditional Access policies.", "Conditional Access policy"),
-        ("AADSTS7000112: Application 'x' is disabled.", "The application is disabled"),
-        ("AADSTS999999: Something new.", "Something new."),
-    ],
-)
-def test_what_entra_says_leads_to_the_next_step(said, next_step):
-    inner = Inner()
-    inner.failure = ClientAuthenticationError(message=f"Authentication failed: {said}\r\nTrace ID: t")
-    secret = settings("client_secret", **FULL["client_secret"])
-    with pytest.raises(CredentialError) as caught:
-        get_token(Credential(inner.sync()), secret, SCOPE)
-    text = str(caught.value)
-    assert text.startswith(
-        f"auth_method client_secret, tenant_id contoso.com, login app, cloud public: no token: {said} Trace ID: t"
-    )
-    assert next_step in text
-    assert caught.value.permanent
-    assert caught.value.__cause__ is None, "azure-identity's text would be repeated below"
-
-
-def test_a_secret_that_comes_back_is_hidden():
-    inner = Inner()
-    inner.failure = ClientAuthenticationError(message="Unexpected response: {'echo': 's3cret'}")
-    with pytest.raises(CredentialError, match=r"Unexpected response: {'echo': '\*\*\*'}"):
-        get_token(Credential(inner.sync()), settings("client_secret", **FULL["client_secret"]), SCOPE)
-
-
-@pytest.mark.parametrize("form", [str, lambda s: quote(s, safe="")])
-def test_a_secret_that_comes_back_in_another_form_is_hidden(form):
-    secret = "Q8~planted/secret+of~an.application_4711"
-    inner = Inner()
-    inner.failure = ClientAuthenticationError(
-        message=f"Unexpected response: {{'got': '{form(secret)}'}}{' x' * 100_000}"
-    )
-    fields = {**FULL["client_secret"], "secret": secret}
-    with pytest.raises(CredentialError) as caught:
-        get_token(Credential(inner.sync()), settings("client_secret", **fields), SCOPE)
-    assert "planted" not in str(caught.value)
-    assert len(str(caught.value)) < 4000
-
-
-def test_an_identity_endpoint_that_is_silent_may_answer_later():
-    # For real it takes azure-identity's five seconds of patience.
-    inner = Inner()
-    inner.failure = CredentialUnavailableError(
-        message="ManagedIdentityCredential authentication unavailable, no response"
-    )
-    inner.failure.__cause__ = ServiceRequestError("connection refused")
-    with pytest.raises(Unreachable, match=r"did not answer: no response\. Check that this host has a managed identity"):
-        get_token(Credential(inner.sync()), settings("managed_identity"), SCOPE)
 
 
 @BUILDERS
