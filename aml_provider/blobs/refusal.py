@@ -76,8 +76,11 @@ def refusal(
             hint = f"The right to {url}, {access.kind}, ended while it was in use"
         hint = f"{hint}: {reason}.{reply.on_clocks(now)}"
     elif reply.status == 404:
-        kind = NotFound
+        # Without a code it may be the answer of a proxy: it proves nothing, and may pass.
+        kind = NotFound if code else ServerFault
         hint = f"Is there a {right.place} {url}?"
+        if not code:
+            hint = f"{hint} Azure gives an error code with each 404, and this one has none: a proxy may have answered."
     elif reply.status == 412 and code.startswith("Lease"):
         hint = f"Somebody holds a lease on a blob of {url} that is written here; break the lease"
     elif reply.status == 429:

@@ -15,7 +15,7 @@
     │   ├── NotFound                    ✓  404
     │   ├── Conflict                       409, 412
     │   ├── Throttled                      429
-    │   ├── ServerFault                    5xx, 408
+    │   ├── ServerFault                    5xx, 408, and 404 without the service's code
     │   └── MalformedReply                 a success whose body cannot be read
     ├── PipelineError                   ✓  a pipeline, endpoint or component that cannot be run as requested
     │   ├── AmbiguousName               ✓  several of one name
@@ -206,7 +206,7 @@ class PermissionDenied(ServiceError):
 
 
 class NotFound(ServiceError):
-    """404: no such resource in this workspace."""
+    """404 with the service's error code: no such resource in this workspace."""
 
     permanent = True
 
@@ -220,7 +220,11 @@ class Throttled(ServiceError):
 
 
 class ServerFault(ServiceError):
-    """5xx or 408: the service failed; a request that changes something may have been carried out."""
+    """5xx or 408: the service failed; a request that changes something may have been carried out.
+
+    A 404 without the service's error code counts as one too: a proxy may have answered, so it does not show that
+    something is missing.
+    """
 
     in_doubt = True
 

@@ -86,7 +86,7 @@ def _in_turn(settings: WorkspaceSettings, of_v1: Call[T], in_arm: Call[S]) -> Fl
             found: T = yield of_v1
         except ServiceError as error:
             # A service that is gone may also answer 404, as one that works does for an unknown datastore.
-            if settings.datastore_api == "v1" or not (is_gone(error) or isinstance(error, NotFound)):
+            if settings.datastore_api == "v1" or not (is_gone(error) or error.status == 404):
                 raise
             first = error
         else:

@@ -75,7 +75,7 @@ def _either(run_id: str, of_run: Call[T], of_job: Call[T], of_runs_too: tuple[ty
         result = yield of_run
     except ServiceError as error:
         # Any refusal may only mean that it is a job: the service may call its id malformed, or be gone.
-        if not (isinstance(error, (BadRequest, NotFound, PermissionDenied)) or is_gone(error)):
+        if not (isinstance(error, (BadRequest, PermissionDenied)) or error.status == 404 or is_gone(error)):
             raise
         result = yield from _as_job(of_job, error, may_be_of_run=isinstance(error, of_runs_too))
         _JOBS[key] = None

@@ -66,6 +66,18 @@ _SUCCESSORS = {
         "datastores are read in Azure Resource Manager."
     ),
 }
+# The next steps if something between this host and the service has answered, or the network is the wrong one.
+_WITHOUT_CODE = (
+    "Azure gives an error code with each 404, and this one has none: a proxy or another server may have answered, so "
+    "it does not show that something is missing. Check the connection's region and endpoint."
+)
+_PAGE = (
+    "A proxy or a gateway has answered with its own page, and not Azure. Let it pass requests to the hosts of Azure."
+)
+_PRIVATE = (
+    "The workspace accepts requests only over its private endpoint: send them from a network that has it, and check "
+    "that the host's name resolves to a private address there."
+)
 # With the largest pages of the services, enough for half a million items; a longer list is taken for endless.
 _MOST_PAGES = 1000
 # To read a reply of more bytes would block an event loop for too long: a page of 500 runs has about half a megabyte.
@@ -272,12 +284,15 @@ class Session:
                 f"Its identity ({self._identity()}) needs the action {call.right} on workspace "
                 f"{self.settings.workspace_name!r}; the role {call.role!r} there grants it."
             )
-        elif reply.status == 404:
+        elif reply.status == 404 and code:
             kind = NotFound
             hint = (
                 f"Searched in workspace {self.settings.workspace_name!r} of resource group "
                 f"{self.settings.resource_group!r}."
             )
+        elif reply.status == 404:
+            kind = ServerFault
+            hint = _WITHOUT_CODE
         elif reply.status in {409, 412}:
             kind = Conflict
         elif reply.status == 429:
@@ -288,6 +303,11 @@ class Session:
             hint = _SUCCESSORS.get(call.service, "")
         elif 300 <= reply.status < 400:
             hint = "Redirects are not followed: set the connection's region or endpoint to the address that answers."
+        if reply.status in {401, 403} and reply.is_page:
+            hint = _PAGE
+        elif "private link" in message.lower():
+            # Seen with 401, 403 and 502.
+            hint = _PRIVATE
         if call.ml_token and self.settings.ml_token_scope is None and "token" in message.lower():
             hint = (
                 f"{sentence(hint)} It was sent without a token for {self.settings.cloud.ml_resource}, because "

@@ -240,6 +240,28 @@ def test_while_nothing_can_be_looked_up_doubt_is_left_to_a_retry(workspace, lear
     assert run(task, pipeline_id="quick") == workspace.only_run().id
 
 
+def test_a_404_of_a_proxy_proves_no_run_absent(workspace, learnt, task):
+    workspace.faults.add("drop", method="POST", path=SUBMIT)
+    workspace.faults.add("html", status=404, path="*runs:query", times=100)
+    workspace.faults.add("html", status=404, path="*/PipelineRuns/Pipeline/*", times=100)
+    with pytest.raises(SubmissionUnsettled):
+        run(task, pipeline_id="quick")
+    workspace.faults.clear()
+    task.next_try()
+    assert run(task, pipeline_id="quick") == workspace.only_run().id
+
+
+def test_a_404_of_a_proxy_loses_no_run_of_an_earlier_try(workspace, task):
+    run_id = run(task, pipeline_id="quick", wait_for_completion=False)
+    workspace.faults.add("html", status=404, method="GET", path=f"*/PipelineRuns/{run_id}")
+    task.next_try()
+    with pytest.raises(ServerFault):
+        run(task, pipeline_id="quick")
+    task.next_try()
+    assert run(task, pipeline_id="quick") == run_id
+    assert workspace.only_run().id == run_id
+
+
 @pytest.mark.parametrize(
     ("status", "error"), [(400, AirflowFailException), (403, AirflowFailException), (429, Throttled)]
 )

@@ -87,6 +87,10 @@ def failure(drive: Any, settings: WorkspaceSettings, call: Any, **options: Any) 
     return caught.value
 
 
+#: The body of the service's own 404.
+MISSING = b'{"error": {"code": "UserError", "message": "It does not exist."}}'
+
+
 def reply(status: int = 200, body: bytes = b"{}", request_id: str = "our-id", **headers: str) -> Reply:
     """A reply; underscores in header names stand for hyphens."""
     return Reply(status, {name.replace("_", "-"): value for name, value in headers.items()}, body, request_id)

@@ -17,7 +17,7 @@ from aml_provider.blobs.folder_state import FolderState
 from aml_provider.blobs.listing import list_request, poll_folder
 from aml_provider.blobs.page_parser import _parse_fast, _parse_xml, parse_page
 from aml_provider.blobs.rules import Rules
-from aml_provider.client.errors import MalformedReply, ServiceError
+from aml_provider.client.errors import MalformedReply, ServerFault, ServiceError
 
 URL = "https://acct.blob.core.windows.net/landing"
 ACCESS = ContainerAccess(sas="sig=x")
@@ -384,6 +384,13 @@ def test_a_refusal_has_the_services_message():
     with pytest.raises(ServiceError, match="It is not there") as caught:
         run([body], status=404)
     assert (caught.value.status, caught.value.code) == (404, "ContainerNotFound")
+
+
+@pytest.mark.parametrize("body", [b"", b"404 page not found", b"<html><body>Not found</body></html>"])
+def test_a_404_without_a_code_is_not_the_end_of_the_folder(body):
+    with pytest.raises(ServerFault, match="a proxy may have answered") as caught:
+        run([body], status=404)
+    assert not caught.value.permanent
 
 
 def test_a_request_lists_one_level():

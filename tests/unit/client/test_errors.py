@@ -302,6 +302,47 @@ def test_an_id_is_one_segment_whatever_is_in_it(value):
     assert "#" not in path
 
 
+PAGE = b"<html><body>Blocked by policy 7</body></html>"
+HTML = {"content_type": "text/html"}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [(PAGE, HTML), (b"404 page not found", {}), (b"", {}), (b'{"statusCode": 404, "message": "Not found"}', {})],
+    ids=["page", "text", "empty", "another server's JSON"],
+)
+def test_a_404_without_the_services_code_does_not_show_that_something_is_missing(body, headers):
+    error = refusal(404, body, **headers)
+    assert type(error) is ServerFault
+    assert not error.permanent
+    assert "a proxy or another server may have answered" in str(error)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_the_page_of_a_proxy_is_no_reason_to_change_a_role_or_a_token(status):
+    error = refusal(status, PAGE, **HTML)
+    assert "Blocked by policy 7" in str(error)
+    assert "A proxy or a gateway has answered with its own page" in str(error)
+    assert "role" not in str(error)
+    assert "tenant_id" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (403, "Access was denied by the workspace's private link configuration."),
+        (502, "Access was denied by the workspace's private link configuration."),
+        (401, "The workspace cannot be used from outside of its Private Link."),
+    ],
+)
+def test_a_workspace_that_is_closed_to_the_public_says_that_the_network_is_the_reason(status, message):
+    body = json.dumps({"error": {"code": "UserError", "message": message}}).encode()
+    error = refusal(status, body)
+    assert "only over its private endpoint" in str(error)
+    assert "role" not in str(error)
+    assert "tenant_id" not in str(error)
+
+
 CARRIED = [InvalidArgument("path", "is bad"), refusal(404), refusal(429, retry_after="7")]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.drivers.driving import one, play, reply, requests, session
+from support.drivers.driving import MISSING, one, play, reply, requests, session
 
 from aml_provider.client import calls
 from aml_provider.client.calls.call import Call
@@ -99,7 +99,12 @@ def test_tokens_without_end_are_an_error_and_no_list():
 
 @pytest.mark.parametrize(
     ("answer", "kind"),
-    [(reply(500), ServerFault), (reply(404), NotFound), (reply(body=b"<html>"), MalformedReply)],
+    [
+        (reply(500), ServerFault),
+        (reply(404, MISSING), NotFound),
+        (reply(404), ServerFault),
+        (reply(body=b"<html>"), MalformedReply),
+    ],
     ids=lambda value: getattr(value, "status", None) or getattr(value, "__name__", None),
 )
 def test_a_page_that_fails_fails_the_list(answer, kind):
