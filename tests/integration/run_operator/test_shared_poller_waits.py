@@ -54,7 +54,7 @@ async def test_a_stored_trigger_with_an_impossible_value_disturbs_no_other_wait(
     (run_id,) = submit(workspace, 1)
     before = len(workspace.requests())
     trigger = AzureMLPipelineRunTrigger(**{"run_id": run_id, "experiment_name": "exp"} | arguments)
-    event = await asyncio.wait_for(anext(trigger.run()), 10)
+    event = await asyncio.wait_for(anext(trigger.run()), 120)
     assert event.payload["outcome"] == "unwatched"
     assert next(iter(arguments)) in event.payload["message"]
     # Refused before it joins the other waits.

@@ -39,7 +39,7 @@ def alive(pid: int) -> bool:
 
 
 def wait_until_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 240
     while any(map(alive, pids)):
         assert time.monotonic() < deadline, f"{[pid for pid in pids if alive(pid)]} live on"
         time.sleep(0.02)

@@ -473,7 +473,7 @@ async def test_a_watcher_without_shared_streams_or_asset_state_uses_a_variable(w
 
     async def first():
         events = watcher(on_first_poll="report").run()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(240):
             return (await anext(events)).payload, events
 
     run_id = await asyncio.to_thread(submit)
@@ -486,7 +486,7 @@ async def test_a_watcher_without_shared_streams_or_asset_state_uses_a_variable(w
     assert again == payload
     second = await asyncio.to_thread(submit)
     workspace.finish(second)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(240):
         assert (await anext(events)).payload["run_id"] == second
     await events.aclose()
     (key,) = kept

@@ -49,7 +49,7 @@ async def watching(*keys):
 
 
 async def until(condition):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while not condition():  # noqa: ASYNC110 - what it waits for is on another thread
             await asyncio.sleep(0.01)
 

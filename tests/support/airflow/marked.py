@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from support.services.local_workspace import Workspace
 
 # Seconds for something that must happen, on a machine that has much else to do.
-_PATIENCE = 20.0
+_PATIENCE = 240.0
 
 
 class HandClock:

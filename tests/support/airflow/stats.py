@@ -28,7 +28,7 @@ def wait_until_sent() -> None:
     """Wait until the sender's thread has sent everything that was counted before."""
     sent = threading.Event()
     metric_sender._SENDER.put(sent.set)
-    assert sent.wait(30)
+    assert sent.wait(240)
 
 
 @contextmanager

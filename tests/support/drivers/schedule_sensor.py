@@ -36,6 +36,6 @@ def event_of(kwargs, workspace):
         done, _ = await asyncio.wait({event}, timeout=0.5)
         assert not done, "it fired for nothing"
         await asyncio.to_thread(workspace.clock.advance, 3660)
-        return (await asyncio.wait_for(event, 60)).payload
+        return (await asyncio.wait_for(event, 240)).payload
 
     return asyncio.run(first())

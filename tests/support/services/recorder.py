@@ -84,7 +84,7 @@ class Recorder:
     def wait_for(self, count: int) -> list[Seen]:
         """Return the requests once there are as many; a client that gave up may be faster than the server."""
         with self._arrived:
-            assert self._arrived.wait_for(lambda: len(self.seen) >= count, timeout=60), self.seen
+            assert self._arrived.wait_for(lambda: len(self.seen) >= count, timeout=240), self.seen
         return self.seen
 
     def answer(self, method: str, path: str, *answers: Answer) -> None:
@@ -111,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         answer = self.recorder.take(Seen(self.command, path, query, headers, self.rfile.read(length)))
         if answer.fault == "hang":
-            self.recorder.released.wait(60)
+            self.recorder.released.wait(240)
         if answer.fault in {"hang", "drop"}:
             # Reset, not closed: the client learns nothing but that the connection is gone.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

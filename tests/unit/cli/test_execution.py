@@ -173,4 +173,4 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback():
         assert process.stdout.readline() == "[\n"
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(60) == 141
+        assert process.wait(240) == 141

@@ -117,7 +117,7 @@ async def test_a_stored_poll_interval_that_makes_no_sense_polls_nothing(kind, in
         with pytest.raises(ValueError, match="poll_interval: is "):
             await anext(aiter(trigger.run()))
         return
-    event = (await asyncio.wait_for(anext(aiter(trigger.run())), 10)).payload
+    event = (await asyncio.wait_for(anext(aiter(trigger.run())), 120)).payload
     assert "poll_interval: is " in event.get("message", str(Said(caplog, capsys)))
 
 
@@ -125,5 +125,5 @@ async def test_a_stored_poll_interval_that_makes_no_sense_polls_nothing(kind, in
 @pytest.mark.parametrize("kind", [one for one in MADE if "deadline" in inspect.signature(one).parameters])
 async def test_a_stored_deadline_that_makes_no_sense_polls_nothing(kind, deadline, caplog, capsys):
     trigger = kind(**row(kind(**REQUIRED[kind.__name__])) | {"deadline": deadline})
-    event = (await asyncio.wait_for(anext(aiter(trigger.run())), 10)).payload
+    event = (await asyncio.wait_for(anext(aiter(trigger.run())), 120)).payload
     assert "deadline: is " in event.get("message", str(Said(caplog, capsys)))
