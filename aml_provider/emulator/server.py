@@ -147,6 +147,8 @@ class _Server(uvicorn.Server):
             # Trust what a proxy on this machine reports about its callers, whatever FORWARDED_ALLOW_IPS says.
             forwarded_allow_ips=["127.0.0.1", "::1"],
             timeout_graceful_shutdown=1,
+            # httpx keeps an idle connection for five seconds. Who polls every five seconds would meet its end.
+            timeout_keep_alive=75,
             ssl_certfile=certificate,
             ssl_keyfile=key,
         )

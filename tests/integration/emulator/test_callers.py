@@ -294,3 +294,9 @@ class TestTokens:
         with server as emulator, httpx.Client(trust_env=False) as client:
             port = emulator.url.rpartition(":")[2]
             assert client.get(f"http://127.0.0.1:{port}/_emulator/runs").status_code == 200
+
+    def test_an_idle_connection_is_kept_for_longer_than_callers_use_it(self):
+        """Else a request that is sent at that moment fails."""
+        with EmulatorServer(SEED) as emulator, httpx.Client(trust_env=False) as client:
+            used_for = client._transport._pool._keepalive_expiry
+            assert emulator._server.config.timeout_keep_alive > 2 * used_for
