@@ -229,21 +229,11 @@ def test_a_clear_in_doubt_does_not_look_the_run_up_in_silence(workspace, task):
     assert workspace.status(first) == "Canceled"
 
 
-def test_while_nothing_can_be_looked_up_doubt_is_left_to_a_retry(workspace, learnt, task):
+@pytest.mark.parametrize(("kind", "status"), [("status", 503), ("html", 404)], ids=["503", "a proxy's 404"])
+def test_while_nothing_can_be_looked_up_doubt_is_left_to_a_retry(workspace, learnt, task, kind, status):
     workspace.faults.add("drop", method="POST", path=SUBMIT)
-    workspace.faults.add("status", status=503, path="*runs:query", times=100)
-    workspace.faults.add("status", status=503, path="*/PipelineRuns/Pipeline/*", times=100)
-    with pytest.raises(SubmissionUnsettled):
-        run(task, pipeline_id="quick")
-    workspace.faults.clear()
-    task.next_try()
-    assert run(task, pipeline_id="quick") == workspace.only_run().id
-
-
-def test_a_404_of_a_proxy_proves_no_run_absent(workspace, learnt, task):
-    workspace.faults.add("drop", method="POST", path=SUBMIT)
-    workspace.faults.add("html", status=404, path="*runs:query", times=100)
-    workspace.faults.add("html", status=404, path="*/PipelineRuns/Pipeline/*", times=100)
+    workspace.faults.add(kind, status=status, path="*runs:query", times=100)
+    workspace.faults.add(kind, status=status, path="*/PipelineRuns/Pipeline/*", times=100)
     with pytest.raises(SubmissionUnsettled):
         run(task, pipeline_id="quick")
     workspace.faults.clear()
