@@ -35,10 +35,16 @@ def quirks(request):
 
 @pytest.fixture(scope="module")
 def running_workspace(quirks):
-    with Workspace(quirks=quirks) as running, pytest.MonkeyPatch.context() as patched:
-        if "job_token_required" in quirks:
-            two_audiences(patched)
+    with Workspace(quirks=quirks) as running:
         yield running
+
+
+@pytest.fixture
+def workspace(workspace, quirks, monkeypatch):
+    # Not for as long as the workspace lives: tests that do not use it may come in between.
+    if "job_token_required" in quirks:
+        two_audiences(monkeypatch)
+    return workspace
 
 
 @pytest.fixture(autouse=True)
