@@ -33,9 +33,9 @@ def run_sensor(run_id, **arguments):
 
 @modes
 def test_a_run_that_finishes_is_returned(mode, started, workspace):
-    run_id = started()
     if mode == "deferrable":
         workspace.clock.hold()  # until it has deferred
+    run_id = started()
     result, deferrals = end(run_sensor(run_id, **MODES[mode]), workspace.clock.release)
     assert result == run_id
     assert len(deferrals) == (mode == "deferrable")
