@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from unittest import mock
 
@@ -21,3 +22,11 @@ def clock_off_by(seconds: float) -> Iterator[None]:
     """
     with mock.patch.object(time, "time", side_effect=lambda: _TIME() + seconds):
         yield
+
+
+@contextmanager
+def clock_standing() -> Iterator[datetime]:
+    """Let no time pass by the clock of this process, however slow the machine is; yields the time."""
+    now = _TIME()
+    with mock.patch.object(time, "time", return_value=now):
+        yield datetime.fromtimestamp(now, UTC)

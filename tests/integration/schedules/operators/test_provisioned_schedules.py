@@ -14,6 +14,7 @@ from support.airflow.schedule_tasks import (
     create,
     one,
 )
+from support.drivers.clocks import clock_standing
 from support.services.local_workspace import serving
 
 from aml_provider.client.errors import ProvisioningFailed, ProvisioningUnsettled
@@ -112,7 +113,7 @@ def test_the_triggerer_can_wait(monkeypatch, task):
             "azureml_conn_id",
             "is_job_schedule",
         }
-        assert 3000 < arguments["deadline"] - time.time() <= 3600
+        assert arguments["deadline"] == task.ti.start_date.timestamp() + 3600
         assert wait.timeout.total_seconds() > 3600
         trigger = AzureMLScheduleProvisioningTrigger(**arguments | {"poll_interval": 0.1})
         event = asyncio.run(event_of(trigger))
@@ -151,9 +152,10 @@ def test_a_triggerer_whose_clock_is_ahead_does_not_end_the_wait(monkeypatch, tas
             deferrable=True,
             execution_timeout=timedelta(minutes=5),
         )
-        with pytest.raises(TaskDeferred) as again:
+        with clock_standing() as now, pytest.raises(TaskDeferred) as again:
             operator.execute_complete(task.context, event)
-        assert again.value.trigger.deadline == pytest.approx(wait.trigger.deadline + 600, abs=200)
+        ahead = event["fired_at"] - now.timestamp()
+        assert again.value.trigger.deadline == pytest.approx(wait.trigger.deadline + ahead, abs=0.001)
 
 
 def test_a_schedule_that_cannot_be_read_leaves_the_retries(workspace, task):
